@@ -1,0 +1,37 @@
+# The two commands of the README: `make demo` and `make test`. Each does its own set-up.
+SHELL := bash
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+export NODE_NO_WARNINGS := 1
+
+.PHONY: setup check fix test soak bench demo clean
+
+setup: node_modules/.ready
+
+# npm may block install scripts, and the `node` package needs its own to place its binary.
+node_modules/.ready: package-lock.json
+	npm ci --loglevel=error
+	node_modules/.bin/node -v >/dev/null 2>&1 || npm rebuild node --loglevel=error
+	touch $@
+
+check: setup
+	biome ci --error-on-warnings .
+	tsc -p tsconfig.json
+	node --test 'test/tidy/*.test.ts'
+
+fix: setup
+	biome check --write .
+
+test: check
+	node --test --test-concurrency=2 'test/**/*.test.ts' 
+
+soak: setup
+	SAMEWISE_CASES=1000000 node --test --test-concurrency=2 'test/conformance/*.test.ts'
+
+bench: setup
+	node bench/main.ts
+
+demo: setup
+	node examples/flights/demo.ts
+
+clean:
+	rm -rf node_modules dist .samewise demo-out bench-out

@@ -1,0 +1,151 @@
+/**
+ * Instants: integer microseconds since 1970-01-01T00:00:00Z, held as a JS number
+ * (exact between the years 1684 and 2255, which are also the limits we accept).
+ */
+import { SamewiseError } from './errors.ts';
+
+export type InstantUs = number;
+export type DurationUs = number;
+
+export const US_PER_MS = 1_000;
+export const US_PER_SECOND = 1_000_000;
+export const US_PER_MINUTE = 60 * US_PER_SECOND;
+export const US_PER_HOUR = 60 * US_PER_MINUTE;
+export const US_PER_DAY = 24 * US_PER_HOUR;
+
+export const MIN_INSTANT_US: InstantUs = -Number.MAX_SAFE_INTEGER;
+export const MAX_INSTANT_US: InstantUs = Number.MAX_SAFE_INTEGER;
+
+const ISO =
+  /^(\d{4}|[+-]\d{6})-(\d{2})-(\d{2})(?:[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?\s*(Z|z|UTC|[+-]\d{2}(?::?\d{2})?)?)?$/;
+
+/**
+ * Reads an ISO 8601 date or date-time; without an offset it is UTC.
+ * Digits beyond the microsecond are refused rather than rounded, unless they are zeros.
+ */
+export function parseInstant(text: string): InstantUs {
+  const match = ISO.exec(text.trim());
+  if (match === null) throw unreadable(text);
+  const [, year, month, day, hour = '0', minute = '0', second = '0', fraction = '', offset = 'Z'] =
+    match;
+  if (/[1-9]/.test(fraction.slice(6))) throw unreadable(text, 'more digits than microseconds');
+  const days = daysFromCivil(Number(year), Number(month), Number(day));
+  const civil = civilFromDays(days);
+  if (civil.month !== Number(month) || civil.day !== Number(day))
+    throw unreadable(text, 'no such day');
+  if (Number(hour) > 23 || Number(minute) > 59 || Number(second) > 59)
+    throw unreadable(text, 'no such time of day');
+  let offsetUs = 0;
+  if (/^[+-]/.test(offset)) {
+    const digits = offset.slice(1).replace(':', '').padEnd(4, '0');
+    offsetUs = (Number(digits.slice(0, 2)) * 60 + Number(digits.slice(2, 4))) * US_PER_MINUTE;
+    if (offset.startsWith('-')) offsetUs = -offsetUs;
+  }
+  const us =
+    days * US_PER_DAY +
+    (Number(hour) * 3600 + Number(minute) * 60 + Number(second)) * US_PER_SECOND +
+    Number(fraction.slice(0, 6).padEnd(6, '0')) -
+    offsetUs;
+  if (!Number.isSafeInteger(us)) throw unreadable(text, 'outside the years 1684 to 2255');
+  return us + 0;
+}
+
+function unreadable(text: string, why = 'not an ISO 8601 date or date-time'): SamewiseError {
+  return new SamewiseError(
+    'time/unreadable',
+    `cannot read the time ${JSON.stringify(text)}: ${why}`,
+    {
+      hint: 'write it like 2024-03-01T12:30:00Z or 2024-03-01 (UTC)',
+    },
+  );
+}
+
+/** ISO 8601 with `Z`; milliseconds or microseconds are written only where they are not zero. */
+export function formatInstant(us: InstantUs): string {
+  const days = Math.floor(us / US_PER_DAY);
+  const rest = us - days * US_PER_DAY;
+  const two = (n: number) => String(n).padStart(2, '0');
+  const seconds = Math.floor(rest / US_PER_SECOND);
+  const micros = rest - seconds * US_PER_SECOND;
+  const fraction =
+    micros === 0
+      ? ''
+      : micros % 1000 === 0
+        ? `.${String(micros / 1000).padStart(3, '0')}`
+        : `.${String(micros).padStart(6, '0')}`;
+  return `${formatDate(days)}T${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}${fraction}Z`;
+}
+
+/** `YYYY-MM-DD` of a count of days since 1970-01-01. */
+export function formatDate(days: number): string {
+  const { year, month, day } = civilFromDays(days);
+  return `${String(year).padStart(4, '0')}-${String(month).padStart(2, '0')}-${String(day).padStart(2, '0')}`;
+}
+
+/** Days since 1970-01-01 of a proleptic Gregorian date (H. Hinnant, `chrono-Compatible Low-Level Date Algorithms`). */
+export function daysFromCivil(year: number, month: number, day: number): number {
+  const y = month <= 2 ? year - 1 : year;
+  const era = Math.floor(y / 400);
+  const yearOfEra = y - era * 400;
+  const dayOfYear = Math.floor((153 * (month + (month > 2 ? -3 : 9)) + 2) / 5) + day - 1;
+  const dayOfEra =
+    yearOfEra * 365 + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100) + dayOfYear;
+  return era * 146_097 + dayOfEra - 719_468;
+}
+
+/** The inverse of `daysFromCivil`; month and day count from 1. */
+export function civilFromDays(days: number): { year: number; month: number; day: number } {
+  const z = days + 719_468;
+  const era = Math.floor(z / 146_097);
+  const dayOfEra = z - era * 146_097;
+  const yearOfEra = Math.floor(
+    (dayOfEra -
+      Math.floor(dayOfEra / 1460) +
+      Math.floor(dayOfEra / 36_524) -
+      Math.floor(dayOfEra / 146_096)) /
+      365,
+  );
+  const dayOfYear =
+    dayOfEra - (365 * yearOfEra + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100));
+  const shifted = Math.floor((5 * dayOfYear + 2) / 153);
+  const month = shifted < 10 ? shifted + 3 : shifted - 9;
+  return {
+    year: yearOfEra + era * 400 + (month <= 2 ? 1 : 0),
+    month,
+    day: dayOfYear - Math.floor((153 * shifted + 2) / 5) + 1,
+  };
+}
+
+export type CalendarUnit =
+  | 'second'
+  | 'minute'
+  | 'hour'
+  | 'day'
+  | 'week'
+  | 'month'
+  | 'quarter'
+  | 'year';
+
+/** The start of the calendar unit (UTC; weeks start on Monday) that holds `us`. */
+export function floorInstant(us: InstantUs, unit: CalendarUnit): InstantUs {
+  switch (unit) {
+    case 'second':
+      return Math.floor(us / US_PER_SECOND) * US_PER_SECOND;
+    case 'minute':
+      return Math.floor(us / US_PER_MINUTE) * US_PER_MINUTE;
+    case 'hour':
+      return Math.floor(us / US_PER_HOUR) * US_PER_HOUR;
+    case 'day':
+      return Math.floor(us / US_PER_DAY) * US_PER_DAY;
+    case 'week': {
+      // 1970-01-01 was a Thursday: Mondays are the days ≡ 4 (mod 7).
+      const days = Math.floor(us / US_PER_DAY);
+      return (Math.floor((days + 3) / 7) * 7 - 3) * US_PER_DAY;
+    }
+    default: {
+      const { year, month } = civilFromDays(Math.floor(us / US_PER_DAY));
+      const first = unit === 'year' ? 1 : unit === 'quarter' ? month - ((month - 1) % 3) : month;
+      return daysFromCivil(year, first, 1) * US_PER_DAY;
+    }
+  }
+}

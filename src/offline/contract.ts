@@ -1,0 +1,116 @@
+/**
+ * The offline store: history on disk or in a lake. Engines scan, sort, partition and write; every value is the kernel's.
+ *
+ * All long calls stream in bounded memory, report progress and stop at once when `signal` aborts. A file appears under its
+ * final name only when it is whole. Failures are coded `offline/…` errors that name file, row and column where known.
+ */
+import type { InstantUs } from '../base/time.ts';
+import type { BatchLocation, Catalog, Member } from '../model/definitions.ts';
+import type { Events } from '../timeline/layout.ts';
+
+export type LabelSource =
+  | BatchLocation
+  | { readonly type: 'rows'; readonly rows: readonly Readonly<Record<string, unknown>>[] };
+
+export interface Progress {
+  /** What is being done, such as `scan transactions` or `write`. */
+  readonly phase: string;
+  readonly rows: number;
+  /** Rows in all, where it is known. */
+  readonly totalRows: number | null;
+}
+
+export interface Running {
+  readonly onProgress?: (progress: Progress) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface FileOutput {
+  readonly format: 'parquet' | 'csv' | 'arrow';
+  readonly path: string;
+}
+
+/** `final`: all that is known now. `as-served`: only what had arrived before the label's T. */
+export type Knowledge = 'final' | 'as-served';
+
+export interface TrainingRequest extends Running {
+  /** The definitions, at the versions to use. */
+  readonly catalog: Catalog;
+  /** Name and version for the manifest; null for an ad-hoc list of features. */
+  readonly service: { readonly name: string; readonly version: number } | null;
+  readonly members: readonly Member[];
+  readonly labels: LabelSource;
+  /** The label column that holds T. */
+  readonly timeColumn: string;
+  /** Read at T + 1 µs, so that events at T itself count. */
+  readonly through: boolean;
+  readonly knowledge: Knowledge;
+  readonly output: FileOutput;
+}
+
+export interface TrainingResult {
+  readonly rows: number;
+  readonly bytes: number;
+  readonly path: string;
+  readonly manifestPath: string;
+  /** Source rows scanned, by source. */
+  readonly scannedRows: Readonly<Record<string, number>>;
+  readonly warnings: readonly string[];
+}
+
+/** Events of many keys, one key after the other; key i has rows starts[i] to starts[i + 1]. Rows are resolved: no repeats, no retracted ones. */
+export interface KeyedEvents {
+  readonly keys: readonly Uint8Array[];
+  readonly starts: Int32Array;
+  readonly events: Events;
+}
+
+export interface HistoryRequest extends Running {
+  readonly catalog: Catalog;
+  readonly view: string;
+  /** Of the keys, the share whose hash falls to `index` of `count`; null: all. Stable across runs. */
+  readonly shard: { readonly index: number; readonly count: number } | null;
+  /** Only keys with an event that arrived (or, without arrival times, happened) at or after this; null: all. Their whole history is given. */
+  readonly changedSinceUs: InstantUs | null;
+  /** Only these encoded entity keys; null: all. */
+  readonly keys: readonly Uint8Array[] | null;
+}
+
+export interface SnapshotRequest extends Running {
+  readonly catalog: Catalog;
+  readonly view: string;
+  readonly atUs: InstantUs;
+  readonly output: FileOutput;
+}
+
+export interface OfflineStore {
+  train(request: TrainingRequest): Promise<TrainingResult>;
+  /** Values of a view at T for every entity that has an event before T, ordered by key. */
+  snapshot(request: SnapshotRequest): Promise<{ rows: number; bytes: number }>;
+  /** The resolved history of a view for materialisation, in batches of whole keys. */
+  history(request: HistoryRequest): AsyncIterable<KeyedEvents>;
+  /** Estimated rows and bytes of a source, from file metadata only; nulls where it cannot be told. */
+  estimate(
+    catalog: Catalog,
+    source: string,
+  ): Promise<{ rows: number | null; bytes: number | null; newestUs: InstantUs | null }>;
+  /**
+   * Appends events to Samewise's own history of a source (beside its batch location), stamped with `arrivalUs`; rows are
+   * already coerced scalars by column name. `batchId` makes it idempotent: the same id again changes nothing and gives false.
+   */
+  append(request: {
+    readonly catalog: Catalog;
+    readonly source: string;
+    readonly rows: readonly Readonly<Record<string, unknown>>[];
+    readonly arrivalUs: InstantUs;
+    readonly batchId: string;
+  }): Promise<boolean>;
+  /** Builds the training set of a manifest again, into `output` or the recorded path; the same bytes if nothing changed. */
+  rebuild(manifestPath: string, output: string | null, running?: Running): Promise<TrainingResult>;
+  /** Checks file, sources and definitions against the manifest; what differs is listed. */
+  verify(
+    manifestPath: string,
+    running?: Running,
+  ): Promise<{ ok: boolean; findings: readonly string[] }>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,52 @@
+/**
+ * The online store: pages by key, compare-and-set. It knows nothing of features; what a page holds is the timeline's business.
+ *
+ * An entity key of a view has one head page and any number of blocks. A block is immutable: it is written under a new number
+ * and dropped later, never changed. The head names the blocks that count, so replacing the head is the commit point and a
+ * reader that finds a block gone re-reads the head.
+ */
+
+/** A view's short prefix and the encoded entity key. */
+export interface PageKey {
+  /** Id of the view version (see model/fingerprint.ts), 16 hex characters. */
+  readonly view: string;
+  readonly key: Uint8Array;
+}
+
+/** A head as stored. `bytes` belongs to the caller. `version` is what compare-and-set compares; 0 means absent. */
+export interface Head {
+  readonly bytes: Uint8Array;
+  readonly version: number;
+}
+
+export interface PageWrite extends PageKey {
+  /** Version of the head that this write was derived from; 0: there was none. */
+  readonly expect: number;
+  /** The new head; null deletes the key with all its blocks. */
+  readonly head: Uint8Array | null;
+  readonly putBlocks: ReadonlyMap<number, Uint8Array>;
+  readonly dropBlocks: readonly number[];
+}
+
+/** All methods reject with a coded `online/…` error when the store fails; none of them retries a lost compare-and-set. */
+export interface OnlineStore {
+  /** Heads in the order of `keys`, undefined where there is none. One round trip. */
+  heads(keys: readonly PageKey[]): Promise<(Head | undefined)[]>;
+  /** Blocks of one key in the order of `blocks`, undefined where one is gone. One round trip. */
+  blocks(key: PageKey, blocks: readonly number[]): Promise<(Uint8Array | undefined)[]>;
+  /**
+   * Applies each write whose `expect` still is the head's version: head and blocks together or not at all.
+   * Returns for each whether it was applied. Durable when resolved.
+   */
+  compareAndSet(writes: readonly PageWrite[]): Promise<boolean[]>;
+  /** All keys of a view, in the store's order, from after `after` on. */
+  scan(view: string, after?: Uint8Array): AsyncIterable<Uint8Array>;
+  /** Number of keys and bytes of a view, as near as the store tells cheaply. */
+  size(view: string): Promise<{ keys: number; bytes: number }>;
+  /** Removes a view version's pages. */
+  dropView(view: string): Promise<void>;
+  /** A small value of the store's own bookkeeping, such as how far a view is materialised. */
+  getMeta(name: string): Promise<Uint8Array | undefined>;
+  putMeta(name: string, value: Uint8Array): Promise<void>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,106 @@
+/** The registry: what is defined, in append-only revisions, and what ran. */
+import type { InstantUs } from '../base/time.ts';
+import type { Definition, DefinitionKind } from '../model/definitions.ts';
+
+/** One version of one object. `version` counts from 1 per (kind, name); `fingerprint` is the hash of its meaning. */
+export interface Registered<D extends Definition = Definition> {
+  readonly kind: DefinitionKind;
+  readonly name: string;
+  readonly version: number;
+  readonly fingerprint: string;
+  readonly definition: D;
+  /** What it refers to, pinned: `kind/name` → version. A service pins its views, a view its source and entity. */
+  readonly pins: Readonly<Record<string, number>>;
+  /** Revision that made it. */
+  readonly revision: number;
+  /** Current: what the definitions say now. Pinned: an older version that a current or kept service names. Retired: neither. */
+  readonly state: 'current' | 'pinned' | 'retired';
+}
+
+export type ChangeKind = 'create' | 'new-version' | 'describe' | 'remove';
+
+/** One line of a diff: `describe` changes only description, owner, tags or freshness and makes no new version. */
+export interface Change {
+  readonly change: ChangeKind;
+  readonly kind: DefinitionKind;
+  readonly name: string;
+  readonly before: number | null;
+  readonly after: number | null;
+  /** Fields that differ, as paths with both values printed. */
+  readonly fields: readonly {
+    readonly path: string;
+    readonly before: string | null;
+    readonly after: string | null;
+  }[];
+}
+
+export interface Revision {
+  readonly number: number;
+  readonly author: string;
+  readonly atUs: InstantUs;
+  readonly message: string;
+  readonly changes: readonly Change[];
+}
+
+export interface Job {
+  readonly id: string;
+  readonly kind: string;
+  readonly view: string;
+  readonly version: number;
+  readonly status: 'running' | 'succeeded' | 'failed' | 'interrupted';
+  readonly startedUs: InstantUs;
+  readonly finishedUs: InstantUs | null;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly error: string | null;
+}
+
+export interface FeatureHit {
+  /** `view:feature`. */
+  readonly ref: string;
+  readonly view: string;
+  readonly feature: string;
+  readonly entity: string;
+  readonly dtype: string;
+  readonly owner: string;
+  readonly description: string;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly version: number;
+}
+
+export interface Registry {
+  /** Number of the newest revision; 0 when empty. Cheap: callers poll it to know whether what they hold is stale. */
+  head(): Promise<number>;
+  /** Every version that is current or pinned. */
+  load(): Promise<Registered[]>;
+  /** One object; without `version` the current one. */
+  get(kind: DefinitionKind, name: string, version?: number): Promise<Registered | undefined>;
+  /**
+   * Atomically: checks that `expectedHead` still is the head (else `registry/stale-plan`), stores the new and changed
+   * objects and states, and appends the revision. All or nothing.
+   */
+  apply(request: {
+    readonly expectedHead: number;
+    readonly author: string;
+    readonly atUs: InstantUs;
+    readonly message: string;
+    readonly changes: readonly Change[];
+    /** New versions, and existing ones whose description or state changes. */
+    readonly objects: readonly Omit<Registered, 'revision'>[];
+  }): Promise<Revision>;
+  /** Newest first. */
+  revisions(limit?: number): Promise<Revision[]>;
+  /** Features whose name, view, description, tags or owner hold every word of `text` (prefixes count); best first. */
+  search(
+    text: string,
+    filter?: { entity?: string; owner?: string; tag?: string },
+    limit?: number,
+  ): Promise<FeatureHit[]>;
+  startJob(job: Pick<Job, 'id' | 'kind' | 'view' | 'version' | 'startedUs'>): Promise<void>;
+  updateJob(
+    id: string,
+    change: Partial<Pick<Job, 'status' | 'finishedUs' | 'rows' | 'bytes' | 'error'>>,
+  ): Promise<void>;
+  jobs(filter?: { view?: string; status?: Job['status'] }, limit?: number): Promise<Job[]>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,102 @@
+/**
+ * Entity keys as bytes: no two keys share an encoding ((1,23) is never (12,3), "1" never 1), and equal
+ * keys of one entity always have the same bytes on every machine. Keys are opaque to the stores.
+ *
+ * Each part: a tag byte, then 8 bytes big-endian (whole numbers, instants, dates, bool) or a 4-byte length and the bytes.
+ */
+import { SamewiseError } from '../base/errors.ts';
+import { type Dtype, isKeyable, printDtype } from './dtype.ts';
+import { type Scalar, scalarToJsonText } from './scalar.ts';
+
+/** Longest encoded key, in bytes; leaves room for a store's own prefix below LMDB's limit of 1,978. */
+export const MAX_KEY_BYTES = 1024;
+
+const utf8 = new TextEncoder();
+const text = new TextDecoder();
+
+const TAG: Partial<Record<Dtype['kind'], number>> = {
+  bool: 1,
+  int32: 2,
+  int64: 2,
+  date: 3,
+  timestamp: 4,
+  string: 5,
+  bytes: 6,
+};
+
+/** Encodes the key's parts in the entity's order. Throws `types/bad-key` for a null part or one that is too long. */
+export function encodeKey(
+  values: readonly (Scalar | null)[],
+  dtypes: readonly Dtype[],
+): Uint8Array {
+  const parts: Uint8Array[] = [];
+  for (let i = 0; i < dtypes.length; i++) {
+    const value = values[i];
+    const dtype = dtypes[i]!;
+    if (value === null || value === undefined)
+      throw new SamewiseError('types/bad-key', 'an entity key cannot be null');
+    if (!isKeyable(dtype))
+      throw new SamewiseError('types/bad-key', `${printDtype(dtype)} cannot be an entity key`);
+    const payload =
+      dtype.kind === 'string'
+        ? utf8.encode(value as string)
+        : dtype.kind === 'bytes'
+          ? (value as Uint8Array)
+          : null;
+    const part = new Uint8Array(payload === null ? 9 : 5 + payload.length);
+    part[0] = TAG[dtype.kind]!;
+    const view = new DataView(part.buffer);
+    if (payload === null) view.setBigInt64(1, BigInt(value as number | bigint | boolean));
+    else {
+      view.setUint32(1, payload.length);
+      part.set(payload, 5);
+    }
+    parts.push(part);
+  }
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  if (length > MAX_KEY_BYTES) {
+    throw new SamewiseError(
+      'types/bad-key',
+      `the entity key takes ${length} bytes; at most ${MAX_KEY_BYTES} are allowed`,
+    );
+  }
+  const out = new Uint8Array(length);
+  let offset = 0;
+  for (const part of parts) {
+    out.set(part, offset);
+    offset += part.length;
+  }
+  return out;
+}
+
+/** The inverse of `encodeKey`. */
+export function decodeKey(key: Uint8Array, dtypes: readonly Dtype[]): Scalar[] {
+  const view = new DataView(key.buffer, key.byteOffset, key.byteLength);
+  const out: Scalar[] = [];
+  let offset = 0;
+  for (const dtype of dtypes) {
+    offset += 1;
+    if (dtype.kind === 'string' || dtype.kind === 'bytes') {
+      const length = view.getUint32(offset);
+      const payload = key.slice(offset + 4, offset + 4 + length);
+      out.push(dtype.kind === 'string' ? text.decode(payload) : payload);
+      offset += 4 + length;
+    } else {
+      const n = view.getBigInt64(offset);
+      out.push(dtype.kind === 'int64' ? n : dtype.kind === 'bool' ? n === 1n : Number(n));
+      offset += 8;
+    }
+  }
+  return out;
+}
+
+/** `customer_id=7,terminal="a"`, for messages and tables. */
+export function printKey(
+  names: readonly string[],
+  values: readonly (Scalar | null)[],
+  dtypes: readonly Dtype[],
+): string {
+  return names
+    .map((name, i) => `${name}=${scalarToJsonText(values[i] ?? null, dtypes[i]!)}`)
+    .join(',');
+}
