@@ -1,0 +1,185 @@
+/** What a person or a script sees: tables that fit the terminal, JSON, progress, coded errors. */
+import { styleText } from 'node:util';
+import { Presets, SingleBar } from 'cli-progress';
+import Table from 'cli-table3';
+import type { SamewiseError } from '../base/errors.ts';
+
+export interface Output {
+  readonly json: boolean;
+  /** Prints the result: `value` as JSON under --json, else the text that `text` makes. */
+  result(value: unknown, text: () => string): void;
+  /** A line for people; silent under --json. */
+  line(text: string): void;
+  /** A line on stderr, for people and logs alike. */
+  note(text: string): void;
+  progress(label: string): ProgressLine;
+}
+
+/** Long work: a bar with rate and time left on a terminal, a plain line every few seconds elsewhere. */
+export interface ProgressLine {
+  update(rows: number, totalRows: number | null, phase?: string): void;
+  done(): void;
+}
+
+type Stream = NodeJS.WriteStream;
+type Style = Parameters<typeof styleText>[0];
+
+/** Colours only on a terminal that takes them (and never with NO_COLOR). */
+export function paint(style: Style, text: string, stream: Stream = process.stdout): string {
+  return styleText(style, text, { stream });
+}
+
+/** bigint as bare digits where JSON can hold any; typed arrays as arrays. */
+export function toJson(value: unknown): string {
+  return JSON.stringify(
+    value,
+    (_, v) =>
+      typeof v === 'bigint'
+        ? JSON.rawJSON(String(v))
+        : v instanceof Float32Array
+          ? Array.from(v)
+          : v instanceof Uint8Array
+            ? v.toBase64()
+            : v,
+    2,
+  );
+}
+
+export function createOutput(json: boolean): Output {
+  return {
+    json,
+    result: (value, text) => {
+      process.stdout.write(json ? `${toJson(value)}\n` : `${text()}\n`);
+    },
+    line: (text) => {
+      if (!json) process.stdout.write(`${text}\n`);
+    },
+    note: (text) => {
+      process.stderr.write(`${text}\n`);
+    },
+    progress: (label) => (process.stderr.isTTY ? barProgress(label) : lineProgress(label)),
+  };
+}
+
+function barProgress(label: string): ProgressLine {
+  const bar = new SingleBar(
+    {
+      format: `${label} {phase} {bar} {percentage}% | {rows} rows | {rate} rows/s | {left} left`,
+      stream: process.stderr,
+      hideCursor: true,
+      clearOnComplete: true,
+      barsize: 24,
+      fps: 8,
+    },
+    Presets.shades_classic,
+  );
+  const started = performance.now();
+  let running = false;
+  return {
+    update: (rows, totalRows, phase = '') => {
+      const seconds = (performance.now() - started) / 1000;
+      const rate = rows / Math.max(seconds, 0.001);
+      const left =
+        totalRows === null ? '?' : duration(((totalRows - rows) / Math.max(rate, 1)) * 1000);
+      const payload = { rows: count(rows), rate: count(Math.round(rate)), left, phase };
+      const total = totalRows ?? Math.max(rows, 1);
+      if (running) {
+        bar.setTotal(total);
+        bar.update(rows, payload);
+      } else bar.start(total, rows, payload);
+      running = true;
+    },
+    done: () => {
+      if (running) bar.stop();
+    },
+  };
+}
+
+function lineProgress(label: string): ProgressLine {
+  const started = performance.now();
+  let next = started + 2000;
+  return {
+    update: (rows, totalRows, phase = '') => {
+      const now = performance.now();
+      if (now < next) return;
+      next = now + 2000;
+      const rate = Math.round(rows / ((now - started) / 1000));
+      const of = totalRows === null ? '' : ` of ${count(totalRows)}`;
+      process.stderr.write(
+        `${label}${phase ? ` ${phase}` : ''}: ${count(rows)}${of} rows, ${count(rate)} rows/s\n`,
+      );
+    },
+    done: () => {},
+  };
+}
+
+/** A table that fits the terminal: the widest columns give way, cells wrap. */
+export function table(head: readonly string[], rows: readonly (readonly unknown[])[]): string {
+  const cells = rows.map((row) => row.map((cell) => printCell(cell)));
+  const natural = head.map((title, i) =>
+    Math.max(
+      title.length,
+      ...cells.map((row) => Math.max(...(row[i] ?? '').split('\n').map((l) => l.length))),
+    ),
+  );
+  const width = process.stdout.isTTY ? (process.stdout.columns ?? 80) : 160;
+  const room = width - 3 * head.length - 1;
+  const widths = [...natural];
+  while (widths.reduce((a, b) => a + b, 0) > room && Math.max(...widths) > 8) {
+    widths[widths.indexOf(Math.max(...widths))]!--;
+  }
+  const out = new Table({
+    head: head.map((title) => paint('bold', title)),
+    colWidths: widths.map((w) => w + 2),
+    wordWrap: true,
+    wrapOnWordBoundary: false,
+    style: { head: [], border: process.stdout.isTTY ? ['gray'] : [] },
+  });
+  out.push(...cells);
+  return out.toString();
+}
+
+function printCell(cell: unknown): string {
+  if (cell === null || cell === undefined) return '';
+  if (typeof cell === 'string') return cell;
+  if (typeof cell === 'object') return toJson(cell).replace(/\s*\n\s*/g, ' ');
+  return String(cell);
+}
+
+/** 1234567 → 1,234,567 (the same in every locale). */
+export function count(n: number): string {
+  return String(Math.round(n)).replace(/\B(?=(\d{3})+$)/g, ',');
+}
+
+/** 1536 → 1.5 KiB. */
+export function size(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
+}
+
+/** Milliseconds for people: 350 ms, 4.2 s, 3 min 5 s. */
+export function duration(ms: number): string {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
+  return `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s`;
+}
+
+/** An error as people read it: what, where, what to do. No stack for a user's mistake. */
+export function printError(error: SamewiseError): string {
+  const where = Object.entries(error.where)
+    .filter(([, v]) => v !== undefined)
+    .map(([k, v]) => `${k} ${v}`)
+    .join(', ');
+  const lines = [
+    `${paint(['red', 'bold'], 'error', process.stderr)} ${paint('bold', error.code, process.stderr)}: ${error.message}`,
+  ];
+  if (where) lines.push(`  where: ${where}`);
+  if (error.hint) lines.push(`  hint:  ${error.hint}`);
+  return lines.join('\n');
+}
