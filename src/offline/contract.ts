@@ -8,10 +8,12 @@ import type { InstantUs } from '../base/time.ts';
 import type { BatchLocation, Catalog, Member } from '../model/definitions.ts';
 import type { Events } from '../timeline/layout.ts';
 
+/** Where labels come from: files or a query, or rows that the caller holds. */
 export type LabelSource =
   | BatchLocation
   | { readonly type: 'rows'; readonly rows: readonly Readonly<Record<string, unknown>>[] };
 
+/** How far a long call has come. */
 export interface Progress {
   /** What is being done, such as `scan transactions` or `write`. */
   readonly phase: string;
@@ -20,11 +22,13 @@ export interface Progress {
   readonly totalRows: number | null;
 }
 
+/** What every long call takes: a listener for progress and a way to stop it. */
 export interface Running {
   readonly onProgress?: (progress: Progress) => void;
   readonly signal?: AbortSignal;
 }
 
+/** A file to write; it appears under `path` only when it is whole. */
 export interface FileOutput {
   readonly format: 'parquet' | 'csv' | 'arrow';
   readonly path: string;
@@ -33,6 +37,7 @@ export interface FileOutput {
 /** `final`: all that is known now. `as-served`: only what had arrived before the label's T. */
 export type Knowledge = 'final' | 'as-served';
 
+/** A training set: one output row for each label row, in the same order. */
 export interface TrainingRequest extends Running {
   /** The definitions, at the versions to use. */
   readonly catalog: Catalog;
@@ -48,6 +53,7 @@ export interface TrainingRequest extends Running {
   readonly output: FileOutput;
 }
 
+/** What was written, and from how much. */
 export interface TrainingResult {
   readonly rows: number;
   readonly bytes: number;
@@ -65,6 +71,7 @@ export interface KeyedEvents {
   readonly events: Events;
 }
 
+/** Which history of a view to read. */
 export interface HistoryRequest extends Running {
   readonly catalog: Catalog;
   readonly view: string;
@@ -76,6 +83,7 @@ export interface HistoryRequest extends Running {
   readonly keys: readonly Uint8Array[] | null;
 }
 
+/** The values of a view at one instant. */
 export interface SnapshotRequest extends Running {
   readonly catalog: Catalog;
   readonly view: string;
@@ -83,6 +91,7 @@ export interface SnapshotRequest extends Running {
   readonly output: FileOutput;
 }
 
+/** Where history lies; see the head of this file. */
 export interface OfflineStore {
   train(request: TrainingRequest): Promise<TrainingResult>;
   /** Values of a view at T for every entity that has an event before T, ordered by key. */

@@ -19,6 +19,7 @@ export interface Head {
   readonly version: number;
 }
 
+/** One change of one key: its new head and blocks, if the head is still `expect`. */
 export interface PageWrite extends PageKey {
   /** Version of the head that this write was derived from; 0: there was none. */
   readonly expect: number;

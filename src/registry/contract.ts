@@ -17,6 +17,7 @@ export interface Registered<D extends Definition = Definition> {
   readonly state: 'current' | 'pinned' | 'retired';
 }
 
+/** What happens to an object: `describe` keeps its version, `remove` takes it out of the current definitions. */
 export type ChangeKind = 'create' | 'new-version' | 'describe' | 'remove';
 
 /** One line of a diff: `describe` changes only description, owner, tags or freshness and makes no new version. */
@@ -34,6 +35,7 @@ export interface Change {
   }[];
 }
 
+/** One step of the registry's history; never changed once written. */
 export interface Revision {
   readonly number: number;
   readonly author: string;
@@ -42,6 +44,7 @@ export interface Revision {
   readonly changes: readonly Change[];
 }
 
+/** A run that materialises a view version; times in microseconds since 1970. */
 export interface Job {
   readonly id: string;
   readonly kind: string;
@@ -55,6 +58,7 @@ export interface Job {
   readonly error: string | null;
 }
 
+/** A feature that a search found, as the current definitions have it. */
 export interface FeatureHit {
   /** `view:feature`. */
   readonly ref: string;
@@ -68,6 +72,7 @@ export interface FeatureHit {
   readonly version: number;
 }
 
+/** The one place where definitions are kept. Failures of the store are coded `registry/…` errors. */
 export interface Registry {
   /** Number of the newest revision; 0 when empty. Cheap: callers poll it to know whether what they hold is stale. */
   head(): Promise<number>;
