@@ -2,7 +2,7 @@
 import { SamewiseError } from './errors.ts';
 
 const utf8 = new TextEncoder();
-const utf8Decoder = new TextDecoder('utf-8', { fatal: true });
+const utf8Decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** A growing buffer. `finish` hands the bytes over and starts anew. */
 export class ByteWriter {

@@ -29,15 +29,14 @@ export function parseInstant(text: string): InstantUs {
   const [, year, month, day, hour = '0', minute = '0', second = '0', fraction = '', offset = 'Z'] =
     match;
   if (/[1-9]/.test(fraction.slice(6))) throw unreadable(text, 'more digits than microseconds');
-  const days = daysFromCivil(Number(year), Number(month), Number(day));
-  const civil = civilFromDays(days);
-  if (civil.month !== Number(month) || civil.day !== Number(day))
-    throw unreadable(text, 'no such day');
+  const days = existingDay(text, year!, month!, day!);
   if (Number(hour) > 23 || Number(minute) > 59 || Number(second) > 59)
     throw unreadable(text, 'no such time of day');
   let offsetUs = 0;
   if (/^[+-]/.test(offset)) {
     const digits = offset.slice(1).replace(':', '').padEnd(4, '0');
+    if (Number(digits.slice(0, 2)) > 23 || Number(digits.slice(2, 4)) > 59)
+      throw unreadable(text, 'no such offset');
     offsetUs = (Number(digits.slice(0, 2)) * 60 + Number(digits.slice(2, 4))) * US_PER_MINUTE;
     if (offset.startsWith('-')) offsetUs = -offsetUs;
   }
@@ -48,6 +47,26 @@ export function parseInstant(text: string): InstantUs {
     offsetUs;
   if (!Number.isSafeInteger(us)) throw unreadable(text, 'outside the years 1684 to 2255');
   return us + 0;
+}
+
+/**
+ * Reads a calendar day as a count of days since 1970-01-01: `YYYY-MM-DD`, or ±YYYYYY-MM-DD for other years. Unlike an
+ * instant it may be any year, since tables write 9999-12-31 for "never". A midnight in UTC is taken as its day.
+ */
+export function parseDate(text: string): number {
+  const match = /^(\d{4}|[+-]\d{6})-(\d{2})-(\d{2})$/.exec(text.trim());
+  if (match !== null) return existingDay(text, match[1]!, match[2]!, match[3]!);
+  const us = parseInstant(text);
+  if (us % US_PER_DAY !== 0) throw unreadable(text, 'a date has no time of day');
+  return us / US_PER_DAY + 0;
+}
+
+function existingDay(text: string, year: string, month: string, day: string): number {
+  const days = daysFromCivil(Number(year), Number(month), Number(day));
+  const civil = civilFromDays(days);
+  if (civil.month !== Number(month) || civil.day !== Number(day))
+    throw unreadable(text, 'no such day');
+  return days;
 }
 
 function unreadable(text: string, why = 'not an ISO 8601 date or date-time'): SamewiseError {
@@ -76,10 +95,14 @@ export function formatInstant(us: InstantUs): string {
   return `${formatDate(days)}T${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}${fraction}Z`;
 }
 
-/** `YYYY-MM-DD` of a count of days since 1970-01-01. */
+/** `YYYY-MM-DD` of a count of days since 1970-01-01; outside the years 0 to 9999 the year is written as ±YYYYYY. */
 export function formatDate(days: number): string {
   const { year, month, day } = civilFromDays(days);
-  return `${String(year).padStart(4, '0')}-${String(month).padStart(2, '0')}-${String(day).padStart(2, '0')}`;
+  const years =
+    year >= 0 && year <= 9999
+      ? String(year).padStart(4, '0')
+      : `${year < 0 ? '-' : '+'}${String(Math.abs(year)).padStart(6, '0')}`;
+  return `${years}-${String(month).padStart(2, '0')}-${String(day).padStart(2, '0')}`;
 }
 
 /** Days since 1970-01-01 of a proleptic Gregorian date (H. Hinnant, `chrono-Compatible Low-Level Date Algorithms`). */

@@ -12,7 +12,7 @@ import { type Scalar, scalarToJsonText } from './scalar.ts';
 export const MAX_KEY_BYTES = 1024;
 
 const utf8 = new TextEncoder();
-const text = new TextDecoder();
+const text = new TextDecoder('utf-8', { ignoreBOM: true });
 
 const TAG: Partial<Record<Dtype['kind'], number>> = {
   bool: 1,
@@ -37,6 +37,8 @@ export function encodeKey(
       throw new SamewiseError('types/bad-key', 'an entity key cannot be null');
     if (!isKeyable(dtype))
       throw new SamewiseError('types/bad-key', `${printDtype(dtype)} cannot be an entity key`);
+    if (dtype.kind === 'string' && !(value as string).isWellFormed())
+      throw new SamewiseError('types/bad-key', 'an entity key must be well-formed Unicode');
     const payload =
       dtype.kind === 'string'
         ? utf8.encode(value as string)

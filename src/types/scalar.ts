@@ -15,9 +15,9 @@
  *
  * NaN never enters (an input error), and zero is always +0.
  */
-import { SamewiseError, type Where } from '../base/errors.ts';
-import { formatDate, formatInstant, parseInstant, US_PER_DAY } from '../base/time.ts';
-import { type Dtype, printDtype } from './dtype.ts';
+import { inContext, SamewiseError, type Where } from '../base/errors.ts';
+import { formatDate, formatInstant, parseDate, parseInstant } from '../base/time.ts';
+import { type Dtype, float32, printDtype } from './dtype.ts';
 
 export type Scalar =
   | boolean
@@ -30,6 +30,8 @@ export type Scalar =
 
 export const INT64_MIN = -(2n ** 63n);
 export const INT64_MAX = 2n ** 63n - 1n;
+/** Dates reach this many days to both sides of 1970-01-01: about 270,000 years, as a JS Date does. */
+export const MAX_DATE_DAYS = 100_000_000;
 
 /**
  * Turns what JSON, a JS row or a command line holds into a scalar of `dtype`, losing nothing:
@@ -95,11 +97,15 @@ export function coerce(value: unknown, dtype: Dtype, where: Where = {}): Scalar 
           where,
           hint: 'use null for what is not known',
         });
-      return (dtype.kind === 'float32' ? Math.fround(n) : n) + 0;
+      if (dtype.kind === 'float64') return n + 0;
+      if (roundsToInfinity(n)) throw range();
+      return Math.fround(n) + 0;
     }
     case 'string':
-      if (typeof value === 'string') return value;
-      throw wrong('use a string');
+      if (typeof value !== 'string') throw wrong('use a string');
+      // A lone surrogate has no UTF-8, so two such strings could become one key.
+      if (!value.isWellFormed()) throw wrong('use well-formed Unicode');
+      return value;
     case 'bytes':
       if (value instanceof Uint8Array) return value;
       if (typeof value === 'string') {
@@ -114,17 +120,10 @@ export function coerce(value: unknown, dtype: Dtype, where: Where = {}): Scalar 
       if (value instanceof Date) return coerceInstant(value.getTime() * 1000, wrong);
       if (typeof value === 'bigint') return coerceInstant(Number(value), wrong);
       if (typeof value === 'number') return coerceInstant(value, wrong);
-      if (typeof value === 'string') return inWhere(where, () => parseInstant(value));
+      if (typeof value === 'string') return inContext(where, () => parseInstant(value));
       throw wrong('use an ISO 8601 string or microseconds since 1970');
     case 'date':
-      if (typeof value === 'number' && Number.isInteger(value)) return value + 0;
-      if (value instanceof Date) return Math.floor(value.getTime() / 86_400_000);
-      if (typeof value === 'string') {
-        const us = inWhere(where, () => parseInstant(value));
-        if (us % US_PER_DAY !== 0) throw wrong('use a date without a time of day');
-        return us / US_PER_DAY + 0;
-      }
-      throw wrong('use YYYY-MM-DD');
+      return coerceDate(value, where, wrong, range);
     case 'list':
       if (!Array.isArray(value)) throw wrong('use an array');
       return value.map((item) => coerce(item, dtype.of, where));
@@ -138,10 +137,10 @@ export function coerce(value: unknown, dtype: Dtype, where: Where = {}): Scalar 
           { where },
         );
       }
-      return Float32Array.from(value as ArrayLike<unknown>, (x) => {
-        if (typeof x !== 'number') throw wrong('use an array of numbers without nulls');
-        if (Number.isNaN(x)) throw new SamewiseError('types/nan', 'NaN is not a value', { where });
-        return x + 0;
+      return Float32Array.from(value as ArrayLike<unknown>, (item) => {
+        const x = coerce(item, float32, where);
+        if (x === null) throw wrong('use an array of numbers without nulls');
+        return x as number;
       });
     }
   }
@@ -158,12 +157,26 @@ function coerceInstant(n: number, wrong: (hint?: string) => SamewiseError): numb
   return n + 0;
 }
 
-function inWhere<T>(where: Where, body: () => T): T {
-  try {
-    return body();
-  } catch (error) {
-    throw error instanceof SamewiseError ? error.at(where) : error;
-  }
+function coerceDate(
+  value: unknown,
+  where: Where,
+  wrong: (hint?: string) => SamewiseError,
+  range: () => SamewiseError,
+): number {
+  const days =
+    typeof value === 'string'
+      ? inContext(where, () => parseDate(value))
+      : value instanceof Date
+        ? Math.floor(value.getTime() / 86_400_000)
+        : value;
+  if (typeof days !== 'number' || !Number.isInteger(days)) throw wrong('use YYYY-MM-DD');
+  if (Math.abs(days) > MAX_DATE_DAYS) throw range();
+  return days + 0;
+}
+
+/** A finite number that is infinite in float32: not the value that was given. */
+function roundsToInfinity(n: number): boolean {
+  return Number.isFinite(n) && !Number.isFinite(Math.fround(n));
 }
 
 function show(value: unknown): string {
