@@ -38,10 +38,10 @@ export interface Case {
 export interface JsCall {
   readonly kind: 'js';
   readonly name: string;
-  /** A function expression; free names are only allow-listed globals. */
+  /** An expression whose value is a function of one object (inputs by name); free names are only allow-listed globals. */
   readonly source: string;
   /** SHA-256 of `source`: part of the definition's fingerprint. */
   readonly hash: string;
-  readonly inputs: readonly { readonly dtype: Dtype; readonly expr: Expr }[];
+  readonly inputs: readonly { readonly name: string; readonly dtype: Dtype; readonly expr: Expr }[];
   readonly output: Dtype;
 }
