@@ -64,6 +64,7 @@ export interface FeatureHit {
   readonly ref: string;
   readonly view: string;
   readonly feature: string;
+  /** Empty for features of an on-demand view. */
   readonly entity: string;
   readonly dtype: string;
   readonly owner: string;
@@ -76,13 +77,14 @@ export interface FeatureHit {
 export interface Registry {
   /** Number of the newest revision; 0 when empty. Cheap: callers poll it to know whether what they hold is stale. */
   head(): Promise<number>;
-  /** Every version that is current or pinned. */
-  load(): Promise<Registered[]>;
+  /** Every version that is current or pinned; with `retired`, all there ever were. In the order of their making. */
+  load(options?: { readonly retired?: boolean }): Promise<Registered[]>;
   /** One object; without `version` the current one. */
   get(kind: DefinitionKind, name: string, version?: number): Promise<Registered | undefined>;
   /**
    * Atomically: checks that `expectedHead` still is the head (else `registry/stale-plan`), stores the new and changed
-   * objects and states, and appends the revision. All or nothing.
+   * objects and states, and appends the revision. All or nothing. A version keeps its fingerprint for ever
+   * (else `registry/version-conflict`).
    */
   apply(request: {
     readonly expectedHead: number;
@@ -90,22 +92,28 @@ export interface Registry {
     readonly atUs: InstantUs;
     readonly message: string;
     readonly changes: readonly Change[];
-    /** New versions, and existing ones whose description or state changes. */
+    /** New versions, and existing ones whose description, pins or state change. */
     readonly objects: readonly Omit<Registered, 'revision'>[];
   }): Promise<Revision>;
   /** Newest first. */
   revisions(limit?: number): Promise<Revision[]>;
-  /** Features whose name, view, description, tags or owner hold every word of `text` (prefixes count); best first. */
+  /**
+   * Features of the current views and on-demand views whose name, view, entity, description, tags or owner hold every
+   * word of `text` (prefixes count); best first. No words: all, by reference. `tag` is `key` or `key=value`.
+   */
   search(
     text: string,
     filter?: { entity?: string; owner?: string; tag?: string },
     limit?: number,
   ): Promise<FeatureHit[]>;
+  /** Notes a job as running. An id is used once (else `registry/job-exists`). */
   startJob(job: Pick<Job, 'id' | 'kind' | 'view' | 'version' | 'startedUs'>): Promise<void>;
+  /** Throws `registry/unknown-job`. */
   updateJob(
     id: string,
     change: Partial<Pick<Job, 'status' | 'finishedUs' | 'rows' | 'bytes' | 'error'>>,
   ): Promise<void>;
+  /** Newest first. */
   jobs(filter?: { view?: string; status?: Job['status'] }, limit?: number): Promise<Job[]>;
   close(): Promise<void>;
 }

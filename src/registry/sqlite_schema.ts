@@ -1,0 +1,117 @@
+/** The registry's tables in SQLite, and how a file comes to have them. */
+import type { DatabaseSync } from 'node:sqlite';
+import { SamewiseError } from '../base/errors.ts';
+
+/** Kept in `user_version`; raise it with a migration. */
+const FORMAT = 1;
+/** Kept in `application_id`, so that another program's database is never taken for ours: "SMWS". */
+const APPLICATION_ID = 0x534d5753;
+
+const TABLES = `
+create table revisions (
+  number integer primary key,
+  author text not null,
+  at_us integer not null,
+  message text not null,
+  changes text not null
+) strict;
+
+create trigger revisions_stay before update on revisions
+  begin select raise(abort, 'revisions are append-only'); end;
+create trigger revisions_remain before delete on revisions
+  begin select raise(abort, 'revisions are append-only'); end;
+
+create table objects (
+  kind text not null,
+  name text not null,
+  version integer not null,
+  fingerprint text not null,
+  definition text not null,
+  pins text not null,
+  revision integer not null references revisions (number),
+  state text not null check (state in ('current', 'pinned', 'retired')),
+  primary key (kind, name, version)
+) strict;
+create unique index one_current on objects (kind, name) where state = 'current';
+
+-- Features of the current views, for search.
+create table features (
+  id integer primary key,
+  ref text not null unique,
+  view text not null,
+  feature text not null,
+  entity text not null,
+  dtype text not null,
+  owner text not null,
+  description text not null,
+  tags text not null,
+  version integer not null
+) strict;
+create index features_of_view on features (view);
+
+create virtual table words using fts5 (
+  feature, view, entity, owner, description, tags,
+  content = 'features', content_rowid = 'id', prefix = '2 3'
+);
+create trigger feature_in after insert on features begin
+  insert into words (rowid, feature, view, entity, owner, description, tags)
+  values (new.id, new.feature, new.view, new.entity, new.owner, new.description, new.tags);
+end;
+create trigger feature_out after delete on features begin
+  insert into words (words, rowid, feature, view, entity, owner, description, tags)
+  values ('delete', old.id, old.feature, old.view, old.entity, old.owner, old.description, old.tags);
+end;
+
+create table jobs (
+  id text primary key,
+  kind text not null,
+  view text not null,
+  version integer not null,
+  status text not null check (status in ('running', 'succeeded', 'failed', 'interrupted')),
+  started_us integer not null,
+  finished_us integer,
+  rows integer not null default 0,
+  bytes integer not null default 0,
+  error text
+) strict;
+create index jobs_by_start on jobs (started_us);
+`;
+
+/**
+ * Makes the tables in an empty file and accepts a file that has them. Throws `registry/unknown-format` for a newer
+ * format and `registry/not-a-registry` for a database of something else.
+ */
+export function prepareSchema(db: DatabaseSync, path: string): void {
+  if (hasSchema(db, path)) return;
+  db.exec('begin immediate');
+  try {
+    // Another process may have made them while this one waited for the lock.
+    if (!hasSchema(db, path)) {
+      db.exec(TABLES);
+      db.exec(`pragma application_id = ${APPLICATION_ID}; pragma user_version = ${FORMAT}`);
+    }
+    db.exec('commit');
+  } catch (error) {
+    if (db.isTransaction) db.exec('rollback');
+    throw error;
+  }
+}
+
+function hasSchema(db: DatabaseSync, path: string): boolean {
+  const number = (sql: string) => Object.values(db.prepare(sql).get()!)[0] as number;
+  const format = number('pragma user_version');
+  const application = number('pragma application_id');
+  if (application === 0 && number('select count(*) from sqlite_master') === 0) return false;
+  if (application !== APPLICATION_ID) {
+    throw new SamewiseError('registry/not-a-registry', `${path} is not a Samewise registry`, {
+      where: { file: path },
+      hint: 'give the registry a file of its own',
+    });
+  }
+  if (format === FORMAT) return true;
+  throw new SamewiseError(
+    'registry/unknown-format',
+    `${path} has format ${format}; this Samewise reads format ${FORMAT}`,
+    { where: { file: path }, hint: 'use the version of Samewise that wrote it, or a newer one' },
+  );
+}

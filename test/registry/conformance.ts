@@ -1,0 +1,215 @@
+/** What every registry must do; each adapter's test runs it. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Change, Registry } from '../../src/registry/contract.ts';
+import { customer, view } from './objects.ts';
+
+const created: Change = {
+  change: 'create',
+  kind: 'entity',
+  name: 'customer',
+  before: null,
+  after: 1,
+  fields: [{ path: 'owner', before: null, after: 'team' }],
+};
+/** A request at `expectedHead` with these objects. */
+export const step = (
+  expectedHead: number,
+  objects: Parameters<Registry['apply']>[0]['objects'],
+): Parameters<Registry['apply']>[0] => ({
+  expectedHead,
+  author: 'ann',
+  atUs: 1_700_000_000_000_000 + expectedHead,
+  message: `step ${expectedHead + 1}`,
+  changes: [created],
+  objects,
+});
+
+export function registryConformance(name: string, open: () => Promise<Registry>): void {
+  const check = (what: string, body: (registry: Registry) => Promise<void>) =>
+    test(`${name}: ${what}`, async () => {
+      const registry = await open();
+      try {
+        await body(registry);
+      } finally {
+        await registry.close();
+      }
+    });
+
+  check('an empty registry is at revision 0', async (registry) => {
+    assert.equal(await registry.head(), 0);
+    assert.deepEqual(await registry.load(), []);
+    assert.deepEqual(await registry.revisions(), []);
+    assert.equal(await registry.get('entity', 'customer'), undefined);
+  });
+
+  check('what is applied is there, as it was given', async (registry) => {
+    const spending = view('spending', ['amount_7d']);
+    const revision = await registry.apply(step(0, [customer, spending]));
+    assert.equal(revision.number, 1);
+    assert.equal(await registry.head(), 1);
+    assert.deepEqual(await registry.load(), [
+      { ...customer, revision: 1 },
+      { ...spending, revision: 1 },
+    ]);
+    assert.deepEqual(await registry.get('featureView', 'spending'), { ...spending, revision: 1 });
+    assert.deepEqual(await registry.revisions(), [revision]);
+    assert.deepEqual(revision.changes, [created]);
+  });
+
+  check('a version is current, then pinned, then retired; none is ever lost', async (registry) => {
+    const first = view('spending', ['a']);
+    const second = view('spending', ['b'], { version: 2, fingerprint: 'spending@2' });
+    await registry.apply(step(0, [first]));
+    await registry.apply(step(1, [second, { ...first, state: 'pinned' }]));
+    assert.equal((await registry.get('featureView', 'spending'))?.version, 2);
+    assert.equal((await registry.get('featureView', 'spending', 1))?.state, 'pinned');
+    assert.deepEqual(
+      (await registry.load()).map((object) => object.version),
+      [1, 2],
+    );
+    await registry.apply(step(2, [{ ...first, state: 'retired' }]));
+    assert.deepEqual(
+      (await registry.load()).map((object) => object.version),
+      [2],
+    );
+    const all = await registry.load({ retired: true });
+    assert.deepEqual(
+      all.map(({ version, state, revision }) => [version, state, revision]),
+      [
+        [1, 'retired', 1],
+        [2, 'current', 2],
+      ],
+    );
+    // And back: an old meaning becomes the current one again.
+    await registry.apply(step(3, [first, { ...second, state: 'retired' }]));
+    assert.equal((await registry.get('featureView', 'spending'))?.version, 1);
+    assert.deepEqual(
+      (await registry.revisions(2)).map((revision) => revision.number),
+      [4, 3],
+    );
+  });
+
+  check('a stale plan changes nothing', async (registry) => {
+    await registry.apply(step(0, [customer]));
+    await assert.rejects(registry.apply(step(0, [view('spending', ['a'])])), {
+      code: 'registry/stale-plan',
+    });
+    await assert.rejects(registry.apply(step(7, [])), { code: 'registry/stale-plan' });
+    assert.equal(await registry.head(), 1);
+    assert.equal((await registry.load()).length, 1);
+  });
+
+  check(
+    'a version never changes its meaning, and a refused step leaves no trace',
+    async (registry) => {
+      await registry.apply(step(0, [view('spending', ['a'])]));
+      const before = await registry.load({ retired: true });
+      const other = view('spending', ['b'], { fingerprint: 'another' });
+      await assert.rejects(registry.apply(step(1, [customer, view('zeta', ['z']), other])), {
+        code: 'registry/version-conflict',
+      });
+      assert.deepEqual(await registry.load({ retired: true }), before);
+      assert.equal(await registry.head(), 1);
+      assert.deepEqual(await registry.search('z'), []);
+    },
+  );
+
+  check('of many writers from one head exactly one wins', async (registry) => {
+    const writers = ['a', 'b', 'c', 'd'].map((name) =>
+      registry.apply(step(0, [view(name, ['x'])])),
+    );
+    const settled = await Promise.allSettled(writers);
+    assert.equal(settled.filter((s) => s.status === 'fulfilled').length, 1);
+    assert.equal((await registry.load()).length, 1);
+  });
+
+  check('search finds features by prefixes of every word, and nothing else', async (registry) => {
+    await registry.apply(
+      step(0, [
+        view('customer_spending', ['avg_amount_7d', 'tx_count_1d'], { owner: 'fraud-team' }),
+        view('terminal_risk', ['fraud_share_7d'], { owner: 'risk', tags: { tier: 'gold' } }),
+      ]),
+    );
+    const refs = async (...args: Parameters<Registry['search']>) =>
+      (await registry.search(...args)).map((hit) => hit.ref);
+    assert.deepEqual(await refs('amount'), ['customer_spending:avg_amount_7d']);
+    assert.deepEqual(await refs('AMO avg'), ['customer_spending:avg_amount_7d']);
+    assert.deepEqual(await refs('avg_amount'), ['customer_spending:avg_amount_7d']);
+    assert.deepEqual(await refs('amount gold'), []);
+    assert.deepEqual(await refs('gold'), ['terminal_risk:fraud_share_7d']);
+    assert.deepEqual(await refs('mount'), []);
+    // The name of a feature counts for more than the name of an owner.
+    assert.equal((await refs('fraud'))[0], 'terminal_risk:fraud_share_7d');
+    assert.equal((await refs('fraud')).length, 3);
+    assert.deepEqual(await refs('', {}, 2), [
+      'customer_spending:avg_amount_7d',
+      'customer_spending:tx_count_1d',
+    ]);
+    assert.deepEqual(await refs('7d', { owner: 'risk' }), ['terminal_risk:fraud_share_7d']);
+    assert.deepEqual(await refs('7d', { entity: 'merchant' }), []);
+    assert.deepEqual(await refs('', { tag: 'tier=gold' }), ['terminal_risk:fraud_share_7d']);
+    assert.equal((await refs('', { tag: 'unit' })).length, 3);
+    assert.deepEqual(await refs('', { tag: 'tier=silver' }), []);
+    assert.deepEqual((await registry.search('fraud_share'))[0], {
+      ref: 'terminal_risk:fraud_share_7d',
+      view: 'terminal_risk',
+      feature: 'fraud_share_7d',
+      entity: 'customer',
+      dtype: 'float64',
+      owner: 'risk',
+      description: 'all about fraud share 7d',
+      tags: { tier: 'gold', unit: 'eur' },
+      version: 1,
+    });
+  });
+
+  check('no text breaks a search', async (registry) => {
+    await registry.apply(step(0, [view('spending', ['a'])]));
+    for (const text of ['"', '""', "'", 'a OR', '*', 'NEAR(', 'a:b', '-a', '(', 'a\0b', 'ü', '%_'])
+      await registry.search(text);
+    assert.equal((await registry.search(' - ')).length, 1, 'no words: all');
+  });
+
+  check('search follows the current version', async (registry) => {
+    const first = view('spending', ['old_name']);
+    await registry.apply(step(0, [first]));
+    const second = view('spending', ['new_name'], { version: 2, fingerprint: 'spending@2' });
+    await registry.apply(step(1, [second, { ...first, state: 'pinned' }]));
+    assert.deepEqual(await registry.search('old'), []);
+    assert.equal((await registry.search('new'))[0]?.version, 2);
+    await registry.apply(step(2, [{ ...second, state: 'retired' }]));
+    assert.deepEqual(await registry.search('new'), []);
+  });
+
+  check('jobs are noted, changed and listed, newest first', async (registry) => {
+    const start = { kind: 'materialize', view: 'spending', version: 1 };
+    await registry.startJob({ ...start, id: 'one', startedUs: 1 });
+    await registry.startJob({ ...start, id: 'two', view: 'risk', startedUs: 2 });
+    await registry.updateJob('one', { rows: 10 });
+    await registry.updateJob('one', { status: 'failed', finishedUs: 5, error: 'disk full' });
+    const one = {
+      ...start,
+      id: 'one',
+      startedUs: 1,
+      status: 'failed',
+      finishedUs: 5,
+      rows: 10,
+      bytes: 0,
+      error: 'disk full',
+    };
+    const ids = async (...args: Parameters<Registry['jobs']>) =>
+      (await registry.jobs(...args)).map((job) => job.id);
+    assert.deepEqual((await registry.jobs())[1], one);
+    assert.deepEqual(await ids(), ['two', 'one']);
+    assert.deepEqual(await ids({ status: 'running' }), ['two']);
+    assert.deepEqual(await ids({ view: 'spending' }), ['one']);
+    assert.deepEqual(await ids({}, 1), ['two']);
+    await assert.rejects(registry.startJob({ ...start, id: 'one', startedUs: 3 }), {
+      code: 'registry/job-exists',
+    });
+    await assert.rejects(registry.updateJob('three', { rows: 1 }), {
+      code: 'registry/unknown-job',
+    });
+  });
+}
