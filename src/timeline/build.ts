@@ -1,0 +1,31 @@
+/** Bulk build: the pages of one key from its resolved events. */
+import { BlockMaker, LIMITS, type Limits } from './blocks.ts';
+import { encodeHead } from './codec.ts';
+import type { Entry } from './entries.ts';
+import type { Events, Layout } from './layout.ts';
+import { prepare } from './prepare.ts';
+import { dropOldRows } from './retention.ts';
+import { rowSizes } from './row_sizes.ts';
+import { NO_TAIL } from './tail.ts';
+
+export interface Pages {
+  readonly head: Uint8Array;
+  readonly blocks: Map<number, Uint8Array>;
+}
+
+/** Rows from…to of `events` are one key's, resolved (see resolve.ts) and sorted by (t, a, id). */
+export function buildPages(
+  layout: Layout,
+  events: Events,
+  from: number,
+  to: number,
+  limits: Limits = LIMITS,
+): Pages {
+  const prepared = prepare(layout);
+  const { tail, kept } = dropOldRows(prepared, NO_TAIL, events, from, to);
+  const maker = new BlockMaker(prepared, limits, 1);
+  const root: Entry[] = [];
+  const open = maker.seal(events, rowSizes(events, kept, to), kept, to, root);
+  const head = encodeHead(prepared, maker.nextBlock, maker.pack(root), events, open, to, tail);
+  return { head, blocks: maker.put };
+}

@@ -1,0 +1,8 @@
+/** The timeline of one entity key: its pages, what changes them, and what reads them. */
+export { applyChanges, readPositions, type Stored, type Update } from './apply.ts';
+export { buildPages, type Pages } from './build.ts';
+export { dumpEvents } from './dump.ts';
+export type { Changes, Events, Layout } from './layout.ts';
+export { type BlockSource, type Reading, readTimeline } from './read.ts';
+export { type Knowledge, type Resolved, resolveById, resolveHistory } from './resolve.ts';
+export { sweep, sweepAsServed } from './sweep.ts';

@@ -1,0 +1,163 @@
+/** Picking and joining rows of events, column by column, without a scalar in between. */
+import { type Column, ColumnBuilder, gather } from '../types/column.ts';
+import type { Dtype } from '../types/dtype.ts';
+import { arrivalsOf } from './identity.ts';
+import type { Events } from './layout.ts';
+
+type Numbers = Float64Array | Float32Array | Int32Array | Uint8Array;
+
+/** No events, with columns of these dtypes. */
+export function noEvents(dtypes: readonly Dtype[]): Events {
+  return {
+    length: 0,
+    timeUs: new Float64Array(0),
+    arrivalUs: null,
+    id: new BigInt64Array(0),
+    columns: dtypes.map((dtype) => new ColumnBuilder(dtype, 1).finish()),
+  };
+}
+
+/** The rows named by `rows`, in that order. */
+export function gatherEvents(events: Events, rows: Int32Array): Events {
+  return {
+    length: rows.length,
+    timeUs: gatherNumbers(events.timeUs, rows),
+    arrivalUs: events.arrivalUs === null ? null : gatherNumbers(events.arrivalUs, rows),
+    id: gatherIds(events.id, rows),
+    columns: events.columns.map((column) => gatherColumn(column, rows)),
+  };
+}
+
+function gatherColumn(column: Column, rows: Int32Array): Column {
+  const validity = column.validity === null ? null : gatherNumbers(column.validity, rows);
+  switch (column.kind) {
+    case 'float64':
+    case 'timestamp':
+      return { ...column, length: rows.length, validity, data: gatherNumbers(column.data, rows) };
+    case 'float32':
+      return { ...column, length: rows.length, validity, data: gatherNumbers(column.data, rows) };
+    case 'int32':
+    case 'date':
+      return { ...column, length: rows.length, validity, data: gatherNumbers(column.data, rows) };
+    case 'bool':
+      return { ...column, length: rows.length, validity, data: gatherNumbers(column.data, rows) };
+    case 'int64':
+      return { ...column, length: rows.length, validity, data: gatherIds(column.data, rows) };
+    default:
+      return gather(column, rows);
+  }
+}
+
+function gatherNumbers<A extends Numbers>(data: A, rows: Int32Array): A {
+  const out = new (data.constructor as new (length: number) => A)(rows.length);
+  for (let i = 0; i < rows.length; i++) out[i] = data[rows[i]!]!;
+  return out;
+}
+
+/** 64-bit values as two words each: no bigint is made. */
+function gatherIds(data: BigInt64Array, rows: Int32Array): BigInt64Array {
+  const from = new Int32Array(data.buffer, data.byteOffset, data.length * 2);
+  const out = new BigInt64Array(rows.length);
+  const to = new Int32Array(out.buffer);
+  for (let i = 0; i < rows.length; i++) {
+    to[2 * i] = from[2 * rows[i]!]!;
+    to[2 * i + 1] = from[2 * rows[i]! + 1]!;
+  }
+  return out;
+}
+
+/** Runs of rows of several sources of the same columns, in the order in which they are joined. */
+export class Runs {
+  readonly source: number[] = [];
+  readonly start: number[] = [];
+  readonly count: number[] = [];
+  /** Rows in all. */
+  rows = 0;
+
+  add(source: number, start: number, count: number): void {
+    if (count === 0) return;
+    const last = this.source.length - 1;
+    this.rows += count;
+    if (this.source[last] === source && this.start[last]! + this.count[last]! === start)
+      this.count[last]! += count;
+    else {
+      this.source.push(source);
+      this.start.push(start);
+      this.count.push(count);
+    }
+  }
+}
+
+/** The rows that the runs name, in buffers of their own. */
+export function joinRuns(sources: readonly Events[], runs: Runs): Events {
+  const arrivals = sources.some((events) => events.arrivalUs !== null);
+  return {
+    length: runs.rows,
+    timeUs: joinData(
+      sources.map((e) => e.timeUs),
+      runs,
+      new Float64Array(runs.rows),
+      1,
+    ),
+    arrivalUs: arrivals
+      ? joinData(sources.map(arrivalsOf), runs, new Float64Array(runs.rows), 1)
+      : null,
+    id: joinData(
+      sources.map((e) => e.id),
+      runs,
+      new BigInt64Array(runs.rows),
+      1,
+    ),
+    columns: sources[0]!.columns.map((_, c) =>
+      joinColumns(
+        sources.map((e) => e.columns[c]!),
+        runs,
+      ),
+    ),
+  };
+}
+
+function joinColumns(columns: readonly Column[], runs: Runs): Column {
+  const first = columns[0]!;
+  const { kind, dtype } = first;
+  if (kind === 'string' || kind === 'bytes' || kind === 'list') {
+    const builder = new ColumnBuilder(dtype, Math.max(1, runs.rows));
+    for (let r = 0; r < runs.source.length; r++)
+      for (let i = 0; i < runs.count[r]!; i++)
+        builder.pushFrom(columns[runs.source[r]!]!, runs.start[r]! + i);
+    return builder.finish();
+  }
+  const size = kind === 'vector' ? first.dtype.size : 1;
+  const data = joinData(
+    columns.map((column) => column.data as Float64Array),
+    runs,
+    new (first.data.constructor as Float64ArrayConstructor)(runs.rows * size),
+    size,
+  );
+  return { kind, dtype, length: runs.rows, validity: joinValidity(columns, runs), data } as Column;
+}
+
+function joinValidity(columns: readonly Column[], runs: Runs): Uint8Array | null {
+  if (columns.every((column) => column.validity === null)) return null;
+  const out = new Uint8Array(runs.rows).fill(1);
+  for (let r = 0, at = 0; r < runs.source.length; at += runs.count[r++]!) {
+    const { validity } = columns[runs.source[r]!]!;
+    if (validity !== null)
+      out.set(validity.subarray(runs.start[r]!, runs.start[r]! + runs.count[r]!), at);
+  }
+  return out;
+}
+
+function joinData<A extends Float64Array | BigInt64Array>(
+  data: readonly A[],
+  runs: Runs,
+  out: A,
+  size: number,
+): A {
+  for (let r = 0, at = 0; r < runs.source.length; at += size * runs.count[r++]!) {
+    const from = size * runs.start[r]!;
+    const to = from + size * runs.count[r]!;
+    out.set(data[runs.source[r]!]!.subarray(from, to) as A & ArrayLike<never>, at);
+  }
+  return out;
+}

@@ -1,0 +1,96 @@
+/**
+ * A section of rows: u32 count, u32 with bit 0 set if arrival times follow, u32 for each column (its place from the section's
+ * start in units of 8 bytes, times 4, plus how nulls are kept), aligned; times (float64), ids (int64), arrival times
+ * (only where some a ≠ t), columns.
+ */
+import type { Column } from '../types/column.ts';
+import type { Dtype } from '../types/dtype.ts';
+import { type PageBytes, readColumn, writeColumn } from './column_codec.ts';
+import type { Events } from './layout.ts';
+import type { PageBuffer } from './page_buffer.ts';
+
+/** Writes rows lo…hi. */
+export function writeRows(out: PageBuffer, events: Events, lo: number, hi: number): void {
+  const n = hi - lo;
+  const start = out.length;
+  const { timeUs, arrivalUs, id, columns } = events;
+  let late = false;
+  if (arrivalUs !== null) for (let i = lo; i < hi && !late; i++) late = arrivalUs[i] !== timeUs[i];
+  out.take(8 + 4 * columns.length);
+  out.view.setUint32(start, n, true);
+  out.view.setUint32(start + 4, late ? 1 : 0, true);
+  out.align();
+  let at = out.take(8 * n);
+  out.f64.set(timeUs.subarray(lo, hi), at >> 3);
+  at = out.take(8 * n);
+  out.i64.set(id.subarray(lo, hi), at >> 3);
+  if (late) {
+    at = out.take(8 * n);
+    out.f64.set(arrivalUs!.subarray(lo, hi), at >> 3);
+  }
+  for (let c = 0; c < columns.length; c++) {
+    const units = (out.length - start) >> 3;
+    const nulls = writeColumn(out, columns[c]!, lo, hi);
+    out.view.setUint32(start + 8 + 4 * c, (units << 2) | nulls, true);
+  }
+}
+
+/** A section of rows in a page, read in place: columns are decoded when they are asked for. */
+export class RowsView {
+  readonly length: number;
+  readonly timeUs: Float64Array;
+  readonly #page: PageBytes;
+  readonly #at: number;
+  readonly #late: boolean;
+  readonly #dtypes: readonly Dtype[];
+  readonly #columns: (Column | undefined)[] = [];
+
+  constructor(page: PageBytes, at: number, dtypes: readonly Dtype[]) {
+    this.#page = page;
+    this.#at = at;
+    this.#dtypes = dtypes;
+    this.length = page.view.getUint32(at, true);
+    this.#late = page.view.getUint32(at + 4, true) === 1;
+    this.timeUs = new Float64Array(page.bytes.buffer, this.#times(0), this.length);
+  }
+
+  /** Where the k-th column of 8 bytes begins in the buffer: times, ids, arrival times. */
+  #times(k: number): number {
+    const at = Math.ceil((this.#at + 8 + 4 * this.#dtypes.length) / 8) * 8;
+    return this.#page.bytes.byteOffset + at + 8 * k * this.length;
+  }
+
+  column(c: number): Column {
+    return (this.#columns[c] ??= this.#read(c));
+  }
+
+  #read(c: number): Column {
+    const place = this.#page.view.getUint32(this.#at + 8 + 4 * c, true);
+    const at = this.#at + (place >>> 2) * 8;
+    return readColumn(this.#page, at, this.#dtypes[c]!, this.length, place & 3);
+  }
+
+  /** All rows; numbers are views of the page. */
+  events(): Events {
+    const { buffer } = this.#page.bytes;
+    return {
+      length: this.length,
+      timeUs: this.timeUs,
+      arrivalUs: this.#late ? new Float64Array(buffer, this.#times(2), this.length) : null,
+      id: new BigInt64Array(buffer, this.#times(1), this.length),
+      columns: this.#dtypes.map((_, c) => this.column(c)),
+    };
+  }
+
+  /** How many rows happened before `us`. */
+  countBefore(us: number): number {
+    let lo = 0;
+    let hi = this.length;
+    while (lo < hi) {
+      const middle = (lo + hi) >> 1;
+      if (this.timeUs[middle]! < us) lo = middle + 1;
+      else hi = middle;
+    }
+    return lo;
+  }
+}

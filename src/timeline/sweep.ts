@@ -1,0 +1,156 @@
+/**
+ * The offline sweep: values of all of a layout's features at many read times of one key, from its sorted events.
+ * Bounds are found once a window by two pointers; then one loop an aggregate. Nothing is allocated a key.
+ */
+import type { Aggregate } from '../aggregate/aggregate.ts';
+import { type Window, windowEnd, windowStart } from '../aggregate/window.ts';
+import type { Column, ColumnBuilder } from '../types/column.ts';
+import type { Events, Layout } from './layout.ts';
+import { type Prepared, prepare } from './prepare.ts';
+
+/** Bounds of every read time for one window: rows lo[i] to hi[i]. Grown, never shrunk. */
+let lo = new Int32Array(1024);
+let hi = new Int32Array(1024);
+
+/**
+ * Appends to out[r], for each read r of the layout, its value at each of readUs[readFrom…readTo): ascending read times,
+ * each seeing what lies strictly before it. Rows from…to of `events` are one key's, resolved and sorted by (t, a, id).
+ */
+export function sweep(
+  layout: Layout,
+  events: Events,
+  from: number,
+  to: number,
+  readUs: Float64Array,
+  readFrom: number,
+  readTo: number,
+  out: readonly ColumnBuilder[],
+): void {
+  const prepared = prepare(layout);
+  const n = readTo - readFrom;
+  if (lo.length < n) {
+    lo = new Int32Array(2 * n);
+    hi = new Int32Array(2 * n);
+  }
+  for (const { window, reads } of prepared.windows) {
+    bounds(window, events.timeUs, from, to, readUs, readFrom, readTo);
+    for (const read of reads) {
+      const which = layout.reads[read]!.aggregate;
+      const aggregate = prepared.aggregates[which]!;
+      const input = inputOf(prepared, events, which);
+      if (aggregate.sweep !== undefined) aggregate.sweep(input, lo, hi, n, out[read]!);
+      else each(aggregate, prepared.scratch[which], input, n, out[read]!);
+    }
+  }
+}
+
+/** Both edges move forward with T, for every kind of window; `last` only moves the left one nearer. */
+function bounds(
+  window: Window,
+  timeUs: Float64Array,
+  from: number,
+  to: number,
+  readUs: Float64Array,
+  readFrom: number,
+  readTo: number,
+): void {
+  let left = from;
+  let right = from;
+  for (let i = readFrom; i < readTo; i++) {
+    const start = windowStart(window, readUs[i]!);
+    const end = windowEnd(window, readUs[i]!);
+    while (right < to && timeUs[right]! < end) right++;
+    while (left < right && timeUs[left]! < start) left++;
+    hi[i - readFrom] = right;
+    lo[i - readFrom] = window.last === null ? left : Math.max(left, right - window.last);
+  }
+}
+
+/** The way of aggregates without a loop of their own: fold anew what changed, slide where rows can be taken away. */
+function each(
+  aggregate: Aggregate,
+  state: unknown,
+  input: Column | null,
+  n: number,
+  out: ColumnBuilder,
+): void {
+  aggregate.clear(state);
+  let left = 0;
+  let right = 0;
+  for (let i = 0; i < n; i++) {
+    const l = lo[i]!;
+    const r = hi[i]!;
+    if (l > left && (aggregate.remove === undefined || l >= right)) {
+      aggregate.clear(state);
+      left = right = l;
+    } else if (l > left) aggregate.remove!(state, input, left, l);
+    if (left === right) right = l;
+    if (r > right) aggregate.add(state, input, right, r, 'after');
+    left = l;
+    right = r;
+    emit(aggregate, state, out);
+  }
+}
+
+function emit(aggregate: Aggregate, state: unknown, out: ColumnBuilder): void {
+  if (aggregate.emit !== undefined) aggregate.emit(state, out);
+  else out.push(aggregate.result(state));
+}
+
+function inputOf(prepared: Prepared, events: Events, aggregate: number): Column | null {
+  const input = prepared.inputs[aggregate]!;
+  return input < 0 ? null : events.columns[input]!;
+}
+
+/**
+ * `sweep` with the knowledge of the time: a read at T sees row r iff visibleFrom[r] < T <= visibleTo[r] as well.
+ * Rows are every version that ever stood (`resolveHistory` as-served). Folds anew for each read.
+ */
+export function sweepAsServed(
+  layout: Layout,
+  events: Events,
+  visibleFrom: Float64Array,
+  visibleTo: Float64Array | null,
+  from: number,
+  to: number,
+  readUs: Float64Array,
+  readFrom: number,
+  readTo: number,
+  out: readonly ColumnBuilder[],
+): void {
+  const prepared = prepare(layout);
+  const { timeUs } = events;
+  for (const { window, reads } of prepared.windows) {
+    let left = from;
+    let right = from;
+    for (let i = readFrom; i < readTo; i++) {
+      const at = readUs[i]!;
+      const end = windowEnd(window, at);
+      const start = windowStart(window, at);
+      while (right < to && timeUs[right]! < end) right++;
+      while (left < right && timeUs[left]! < start) left++;
+      const seen = (row: number): boolean =>
+        visibleFrom[row]! < at && (visibleTo === null || at <= visibleTo[row]!);
+      let first = left;
+      if (window.last !== null) {
+        first = right;
+        for (let need = window.last; first > left && need > 0; first--) if (seen(first - 1)) need--;
+      }
+      for (const read of reads) {
+        const which = layout.reads[read]!.aggregate;
+        const aggregate = prepared.aggregates[which]!;
+        const state = prepared.scratch[which];
+        const input = inputOf(prepared, events, which);
+        aggregate.clear(state);
+        // Runs of visible rows, in order.
+        for (let row = first; row < right; row++) {
+          if (!seen(row)) continue;
+          const run = row;
+          while (row + 1 < right && seen(row + 1)) row++;
+          aggregate.add(state, input, run, row + 1, 'after');
+        }
+        emit(aggregate, state, out[read]!);
+      }
+    }
+  }
+}

@@ -1,0 +1,66 @@
+/** The tail of a head: what most keys do not have. Absent if there is nothing in it. */
+import { ByteReader, ByteWriter } from '../base/bytes.ts';
+import type { PageBuffer } from './page_buffer.ts';
+
+/** An event that was retracted: what is delivered of it later changes nothing (see identity.ts). */
+export interface Tombstone {
+  readonly timeUs: number;
+  readonly id: bigint;
+  /** When the retract arrived. */
+  readonly arrivalUs: number;
+}
+
+export interface Tail {
+  /** Retention has dropped all rows up to and including this time, and ignores what still arrives for it; −∞: none. */
+  readonly droppedUs: number;
+  /** Encoded states over the dropped rows, one for each of the layout's lifetime aggregates; empty if none were dropped. */
+  readonly base: readonly Uint8Array[];
+  /** Sorted by (t, id). */
+  readonly tombstones: readonly Tombstone[];
+  /** Highest log position absorbed of each source partition. */
+  readonly positions: ReadonlyMap<string, bigint>;
+}
+
+export const NO_TAIL: Tail = Object.freeze({
+  droppedUs: Number.NEGATIVE_INFINITY,
+  base: [],
+  tombstones: [],
+  positions: new Map(),
+});
+
+const writer = new ByteWriter(256);
+
+export function writeTail(out: PageBuffer, tail: Tail): void {
+  const { droppedUs, base, tombstones, positions } = tail;
+  if (droppedUs === Number.NEGATIVE_INFINITY && tombstones.length === 0 && positions.size === 0)
+    return;
+  writer.f64(droppedUs);
+  writer.varint(base.length);
+  for (const partial of base) writer.bytes(partial);
+  writer.varint(tombstones.length);
+  for (const { timeUs, id, arrivalUs } of tombstones) {
+    writer.f64(timeUs);
+    writer.i64(id);
+    writer.f64(arrivalUs);
+  }
+  writer.varint(positions.size);
+  for (const partition of [...positions.keys()].sort()) {
+    writer.string(partition);
+    writer.i64(positions.get(partition)!);
+  }
+  out.raw(writer.finish());
+}
+
+export function readTail(bytes: Uint8Array, at: number): Tail {
+  const reader = new ByteReader(bytes, at);
+  const droppedUs = reader.f64();
+  const base = Array.from({ length: reader.varint() }, () => reader.bytesValue().slice());
+  const tombstones = Array.from({ length: reader.varint() }, () => ({
+    timeUs: reader.f64(),
+    id: reader.i64(),
+    arrivalUs: reader.f64(),
+  }));
+  const positions = new Map<string, bigint>();
+  for (let left = reader.varint(); left > 0; left--) positions.set(reader.string(), reader.i64());
+  return { droppedUs, base, tombstones, positions };
+}
