@@ -13,6 +13,7 @@ import {
   bool,
   bytes,
   type Dtype,
+  type Float32Type,
   type Float64Type,
   float64,
   type Int32Type,
@@ -342,7 +343,7 @@ export class Value<D extends Dtype> {
   }
   /** The element at `index` from 0, or from the end if negative; of a list null where there is none. */
   at<T extends Dtype>(this: Value<ListType<T>>, index: number): Value<T>;
-  at(this: Value<VectorType>, index: number): Value<NumericType & { kind: 'float32' }>;
+  at(this: Value<VectorType>, index: number): Value<Float32Type>;
   at(this: Value<any>, index: number): Value<any> {
     return callWith(this.dtype.kind === 'vector' ? 'vector_at' : 'list_at', this, [], { index });
   }

@@ -5,10 +5,10 @@
  * decimal digits, true/false, ISO 8601.
  */
 import { SamewiseError } from '../../base/errors.ts';
-import { formatDate, formatInstant, parseInstant, US_PER_DAY } from '../../base/time.ts';
+import { formatDate, formatInstant, parseDate, parseInstant, US_PER_DAY } from '../../base/time.ts';
 import type { Column } from '../../types/column.ts';
 import { type Dtype, type Kind, parseDtype, printDtype, sameDtype } from '../../types/dtype.ts';
-import { INT64_MAX, INT64_MIN, type Scalar } from '../../types/scalar.ts';
+import { INT64_MAX, INT64_MIN, MAX_DATE_DAYS, type Scalar } from '../../types/scalar.ts';
 import { ANY, badParam, type ExprFunction, expectArgs, mismatch, type Params } from './function.ts';
 import { strictKernel } from './kernels.ts';
 
@@ -19,7 +19,7 @@ const int32 = (n: number): number | null => (n === (n | 0) ? n + 0 : null);
 const int64 = (n: bigint): bigint | null => (n < INT64_MIN || n > INT64_MAX ? null : n);
 const wholeToInt64 = (n: number) => (Number.isInteger(n) ? int64(BigInt(n)) : null);
 const instant = (n: number) => (Number.isSafeInteger(n) ? n : null);
-const day = (n: number) => (instant(n * US_PER_DAY) === null ? null : int32(n));
+const day = (n: number) => (Math.abs(n) > MAX_DATE_DAYS ? null : n);
 /** Rounds to nearest; a finite number beyond the type's range is lost. */
 const float32 = (n: number): number | null => {
   const rounded = Math.fround(n);
@@ -35,9 +35,10 @@ function readNumber(text: string): number | null {
   return Number.isFinite(n) ? n + 0 : null;
 }
 
-function readInstant(text: string): number | null {
+/** What `read` makes of the text; null where it refuses. */
+function orNull(read: (text: string) => number, text: string): number | null {
   try {
-    return parseInstant(text);
+    return read(text);
   } catch {
     return null;
   }
@@ -83,10 +84,10 @@ const CONVERSIONS: Partial<Record<Kind, Partial<Record<Kind, Conversion>>>> = {
       return n === null ? null : float32(n);
     },
     float64: readNumber,
-    timestamp: readInstant,
+    timestamp: (text) => orNull(parseInstant, text),
     date: (text) => {
-      const us = readInstant(text);
-      return us !== null && us % US_PER_DAY === 0 ? us / US_PER_DAY + 0 : null;
+      const days = orNull(parseDate, text);
+      return days === null ? null : day(days);
     },
   },
   timestamp: {

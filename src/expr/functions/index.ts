@@ -3,10 +3,13 @@ import * as arithmetic from './arithmetic.ts';
 import * as cast from './cast.ts';
 import * as compare from './compare.ts';
 import * as conditional from './conditional.ts';
+import * as encodings from './encodings.ts';
 import type { ExprFunction } from './function.ts';
 import * as lists from './lists.ts';
 import * as logic from './logic.ts';
+import * as numbers from './numbers.ts';
 import * as strings from './strings.ts';
+import * as time from './time.ts';
 import * as vectors from './vectors.ts';
 
 const DOMAINS: readonly Readonly<Record<string, unknown>>[] = [
@@ -16,6 +19,9 @@ const DOMAINS: readonly Readonly<Record<string, unknown>>[] = [
   conditional,
   cast,
   strings,
+  time,
+  numbers,
+  encodings,
   vectors,
   lists,
 ];
