@@ -1,0 +1,47 @@
+/**
+ * A look at an LMDB data file before the engine maps it: opening a file of other bytes crashes lmdb-js 3.5.6, and one that
+ * was cut short stops the process (SIGBUS) at the first read behind its end.
+ *
+ * Layout (`MDB_meta` in mdb.c, 64-bit): each of the first two pages holds, after a page header of 24 bytes, the magic number
+ * (4 bytes), the format (4), an address (8), the map's size (8), the page size (4), …; at 0x90 the last page's number (8) and
+ * at 0x98 the transaction's (8). The page with the greater transaction counts.
+ */
+import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
+import { damaged } from './lmdb_errors.ts';
+
+const MAGIC = 0xbeefc0de;
+const FORMAT = 2;
+const META_BYTES = 0xa0;
+
+/** Throws `online/damaged` if the file is there but is not a whole LMDB file. */
+export function checkDataFile(file: string): void {
+  if (!existsSync(file)) return;
+  const fd = openSync(file, 'r');
+  try {
+    const { size } = fstatSync(fd);
+    // Just made by another process that has not written to it yet.
+    if (size === 0) return;
+    const first = readMeta(fd, 0);
+    const second = first && readMeta(fd, first.pageSize);
+    if (!first || !second) throw damaged(file, 'it does not begin as an LMDB file does');
+    const newest = second.transaction > first.transaction ? second : first;
+    const needed = (newest.lastPage + 1) * first.pageSize;
+    if (size < needed) throw damaged(file, `it has ${size} bytes where its index names ${needed}`);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function readMeta(
+  fd: number,
+  offset: number,
+): { pageSize: number; lastPage: number; transaction: number } | null {
+  const meta = new DataView(new ArrayBuffer(META_BYTES));
+  if (readSync(fd, meta, 0, META_BYTES, offset) < META_BYTES) return null;
+  if (meta.getUint32(0x18, true) !== MAGIC || meta.getUint32(0x1c, true) !== FORMAT) return null;
+  return {
+    pageSize: meta.getUint32(0x30, true),
+    lastPage: Number(meta.getBigUint64(0x90, true)),
+    transaction: Number(meta.getBigUint64(0x98, true)),
+  };
+}
