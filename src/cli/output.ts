@@ -3,6 +3,9 @@ import { styleText } from 'node:util';
 import { Presets, SingleBar } from 'cli-progress';
 import Table from 'cli-table3';
 import type { SamewiseError } from '../base/errors.ts';
+import { formatBytes, formatCount } from '../base/numbers.ts';
+
+export { formatBytes as size, formatCount as count } from '../base/numbers.ts';
 
 export interface Output {
   readonly json: boolean;
@@ -81,7 +84,7 @@ function barProgress(label: string): ProgressLine {
       const rate = rows / Math.max(seconds, 0.001);
       const left =
         totalRows === null ? '?' : duration(((totalRows - rows) / Math.max(rate, 1)) * 1000);
-      const payload = { rows: count(rows), rate: count(Math.round(rate)), left, phase };
+      const payload = { rows: formatCount(rows), rate: formatCount(Math.round(rate)), left, phase };
       const total = totalRows ?? Math.max(rows, 1);
       if (running) {
         bar.setTotal(total);
@@ -104,9 +107,9 @@ function lineProgress(label: string): ProgressLine {
       if (now < next) return;
       next = now + 2000;
       const rate = Math.round(rows / ((now - started) / 1000));
-      const of = totalRows === null ? '' : ` of ${count(totalRows)}`;
+      const of = totalRows === null ? '' : ` of ${formatCount(totalRows)}`;
       process.stderr.write(
-        `${label}${phase ? ` ${phase}` : ''}: ${count(rows)}${of} rows, ${count(rate)} rows/s\n`,
+        `${label}${phase ? ` ${phase}` : ''}: ${formatCount(rows)}${of} rows, ${formatCount(rate)} rows/s\n`,
       );
     },
     done: () => {},
@@ -144,23 +147,6 @@ function printCell(cell: unknown): string {
   if (typeof cell === 'string') return cell;
   if (typeof cell === 'object') return toJson(cell).replace(/\s*\n\s*/g, ' ');
   return String(cell);
-}
-
-/** 1234567 → 1,234,567 (the same in every locale). */
-export function count(n: number): string {
-  return String(Math.round(n)).replace(/\B(?=(\d{3})+$)/g, ',');
-}
-
-/** 1536 → 1.5 KiB. */
-export function size(bytes: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1024 && unit < units.length - 1) {
-    value /= 1024;
-    unit++;
-  }
-  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }
 
 /** Milliseconds for people: 350 ms, 4.2 s, 3 min 5 s. */
