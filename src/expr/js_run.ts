@@ -10,7 +10,7 @@ import { FORBIDDEN_GLOBALS } from './js_names.ts';
 
 type Body = (inputs: Readonly<Record<string, unknown>>) => unknown;
 
-const byHash = new Map<string, Body>();
+const bySource = new Map<string, Body>();
 
 /** Math without its randomness. */
 const PURE_MATH = Object.freeze(
@@ -22,8 +22,8 @@ const PURE_MATH = Object.freeze(
 );
 
 /** The function that a source evaluates to; `expr/bad-function` if it is not one. */
-export function functionFrom(node: { name: string; source: string; hash: string }): Body {
-  let body = byHash.get(node.hash);
+export function functionFrom(node: { name: string; source: string }): Body {
+  let body = bySource.get(node.source);
   if (body === undefined) {
     try {
       const shadowed = [...FORBIDDEN_GLOBALS];
@@ -36,7 +36,7 @@ export function functionFrom(node: { name: string; source: string; hash: string 
         { cause: error },
       );
     }
-    byHash.set(node.hash, body);
+    bySource.set(node.source, body);
   }
   return body;
 }

@@ -112,16 +112,17 @@ function roundWhole(x: number): number {
   return x < 0 ? whole - 1 : whole + 1;
 }
 
-/** Moves the decimal point of the printed number, rounds, and moves it back; both moves read as exact decimals. */
+/** Rounds the printed digits, which are exact, where multiplying by a power of ten would not be. */
 function roundDigits(x: number, digits: number): number {
-  if (Math.abs(x) >= 2 ** 53 || !Number.isFinite(x)) return x;
-  const rounded = roundWhole(movePoint(x, digits));
-  return movePoint(rounded, -digits);
-}
-
-function movePoint(x: number, places: number): number {
-  const [mantissa, exponent = '0'] = String(x).split('e');
-  return Number(`${mantissa}e${Number(exponent) + places}`);
+  const printed = /^(-?)(\d+)(?:\.(\d+))?(?:e(.+))?$/.exec(String(x));
+  if (printed === null) return x;
+  const [, minus, whole, fraction = '', exponent = '0'] = printed;
+  const drop = fraction.length - Number(exponent) - digits;
+  if (drop <= 0) return x;
+  const all = whole! + fraction;
+  const next = drop <= all.length ? all[all.length - drop]! : '0';
+  const kept = BigInt(all.slice(0, -drop)) + (next >= '5' ? 1n : 0n);
+  return Number(`${minus}${kept}e-${digits}`);
 }
 
 export const sign: ExprFunction = {
