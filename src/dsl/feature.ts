@@ -1,0 +1,179 @@
+/**
+ * What a feature view's `features` callback returns: aggregates with a window, and latest values. Every method returns a
+ * new object; nothing is changed.
+ */
+
+import type { AggregateSpec } from '../aggregate/aggregate.ts';
+import { aggregateFor } from '../aggregate/index.ts';
+import { LIFETIME, type Window } from '../aggregate/window.ts';
+import { type DurationText, parseDuration } from '../base/duration.ts';
+import { SamewiseError } from '../base/errors.ts';
+import type { DurationUs } from '../base/time.ts';
+import type { Expr, Value } from '../expr/index.ts';
+import type { Feature } from '../model/index.ts';
+import { type BoolType, bool, type Dtype } from '../types/dtype.ts';
+import { Describable, NOTHING_SAID, type Parts } from './describable.ts';
+import { durationOf } from './described.ts';
+
+/** A calendar unit that a window can start with (UTC; weeks start on Monday). */
+export type SinceUnit = NonNullable<Window['sinceStartOf']>;
+
+interface StoredParts extends Parts {
+  readonly freshnessUs: DurationUs | null;
+}
+
+/** A feature that is kept, so that it can be out of date. */
+abstract class Stored<D extends Dtype, P extends StoredParts> extends Describable<D, P> {
+  /** How old the newest applied event may be; the view's freshness without. No part of the meaning. */
+  freshness(within: DurationText): this {
+    return this.with({ freshnessUs: parseDuration(within) } as Partial<P>);
+  }
+}
+
+interface AggregateParts extends StoredParts {
+  readonly spec: () => AggregateSpec;
+  readonly input: { readonly expr: Expr; readonly dtype: Dtype } | null;
+  readonly window: Window;
+  readonly windowed: boolean;
+}
+
+/**
+ * An aggregate on its way to a feature. It needs a window before a view takes it (`Windowed` is then true): `over`,
+ * `lifetime`, `sinceStartOf` or `overLast`.
+ */
+export class Aggregation<D extends Dtype, Windowed extends boolean> extends Stored<
+  D,
+  AggregateParts
+> {
+  declare protected readonly isWindowed: Windowed;
+
+  /** Only rows for which `condition` is true. Several conditions must all hold. `overLast(n)` counts rows before it. */
+  where(condition: Value<BoolType>): this {
+    const { input } = this.parts;
+    const then: Expr = input?.expr ?? { kind: 'literal', dtype: bool, value: true };
+    const expr: Expr = {
+      kind: 'case',
+      branches: [{ when: condition.expr, then }],
+      otherwise: null,
+    };
+    return this.with({ input: { expr, dtype: input?.dtype ?? bool } });
+  }
+
+  /** Events of the last `size` before the read time T: T − size ≤ t < T. */
+  over(size: DurationText): Aggregation<D, true> {
+    return this.window({ sizeUs: parseDuration(size) });
+  }
+
+  /** All events before T. */
+  lifetime(): Aggregation<D, true> {
+    return this.window({ sizeUs: null });
+  }
+
+  /** Events since the start of T's day, week, … (UTC). */
+  sinceStartOf(unit: SinceUnit): Aggregation<D, true> {
+    return this.window({ sinceStartOf: unit });
+  }
+
+  /** The `n` newest events of the view before T; within `over(…)` where both are given. */
+  overLast(n: number): Aggregation<D, true> {
+    return this.window({ last: n });
+  }
+
+  /** Looks from T − by instead of T: for what is known only later, such as whether a payment was fraud. */
+  delay(by: DurationText): this {
+    return this.withWindow({ delayUs: parseDuration(by) });
+  }
+
+  /** T is first floored to a multiple of `step`; window and delay must be multiples of it. */
+  hop(step: DurationText): this {
+    return this.withWindow({ hopUs: parseDuration(step) });
+  }
+
+  private withWindow(change: Partial<Window>): this {
+    return this.with({ window: { ...this.parts.window, ...change } });
+  }
+
+  private window(change: Partial<Window>): Aggregation<D, true> {
+    const window = { ...this.parts.window, ...change };
+    return new Aggregation<D, true>({ ...this.parts, window, windowed: true });
+  }
+
+  /** The plain feature. Throws `dsl/no-window`, or the coded error of the aggregate's type check. */
+  toFeature(name: string): Feature {
+    const { spec, input, window, windowed, freshnessUs } = this.parts;
+    const aggregate = spec();
+    if (!windowed) {
+      throw new SamewiseError('dsl/no-window', `${aggregate.fn} has no window`, {
+        hint: 'add .over("7d"), .sinceStartOf("day"), .overLast(10), or .lifetime() for all events',
+      });
+    }
+    const dtype = aggregateFor(aggregate, input?.dtype ?? null).output as D;
+    return {
+      name,
+      ...this.described(dtype),
+      dtype,
+      aggregate,
+      input: input?.expr ?? null,
+      window,
+      freshnessUs,
+    };
+  }
+}
+
+interface LatestParts extends StoredParts {
+  readonly value: { readonly expr: Expr; readonly dtype: Dtype };
+  readonly ttlUs: DurationUs | null;
+}
+
+/** The value of the entity's newest event. */
+export class Latest<D extends Dtype> extends Stored<D, LatestParts> {
+  declare protected readonly isLatest: true;
+
+  /** Events older than T − within are not seen. */
+  ttl(within: DurationText): this {
+    return this.with({ ttlUs: parseDuration(within) });
+  }
+
+  /** The plain feature; `viewTtl` holds where it names none of its own. */
+  toFeature(name: string, latest: AggregateSpec, viewTtl: DurationText | undefined): Feature {
+    const { value, ttlUs, freshnessUs } = this.parts;
+    const dtype = value.dtype as D;
+    return {
+      name,
+      ...this.described(dtype),
+      dtype,
+      aggregate: latest,
+      input: value.expr,
+      window: { ...LIFETIME, sizeUs: ttlUs ?? durationOf(viewTtl) },
+      freshnessUs,
+    };
+  }
+}
+
+/** An aggregate of `input` (null: of the rows themselves), yet without a window. */
+export function aggregation<D extends Dtype>(
+  spec: () => AggregateSpec,
+  input: Value<any> | null,
+): Aggregation<D, false> {
+  return new Aggregation<D, false>({
+    ...NOTHING_SAID,
+    freshnessUs: null,
+    spec,
+    input: input === null ? null : { expr: input.expr, dtype: input.dtype },
+    window: LIFETIME,
+    windowed: false,
+  });
+}
+
+/**
+ * The value of the newest event, null if it is null there. A plain column in `features` is the same; this form can say
+ * more of itself: `latest(city).ttl('30d').describe('where the customer lives')`.
+ */
+export function latest<D extends Dtype>(value: Value<D>): Latest<D> {
+  return new Latest<D>({
+    ...NOTHING_SAID,
+    freshnessUs: null,
+    value: { expr: value.expr, dtype: value.dtype },
+    ttlUs: null,
+  });
+}

@@ -1,0 +1,101 @@
+import type { DurationText } from '../base/duration.ts';
+import type { BatchLocation, Source } from '../model/index.ts';
+import type { Dtype } from '../types/dtype.ts';
+import {
+  type Columns,
+  type DescribedOptions,
+  describedOf,
+  durationOf,
+  schemaOf,
+} from './described.ts';
+import { type Handle, handle } from './handle.ts';
+
+/** Names of the columns whose type is of one of these kinds. */
+export type ColumnsOfKind<C extends Columns, Kind extends Dtype['kind']> = {
+  [P in keyof C]: C[P]['kind'] extends Kind ? P : never;
+}[keyof C] &
+  string;
+
+export interface SourceOptions<C extends Columns> extends DescribedOptions {
+  /** Every column that features, keys and times use, with its type; files may hold more. */
+  readonly columns: C;
+  /** When the event happened: a timestamp or date column, never null. */
+  readonly eventTime: ColumnsOfKind<C, 'timestamp' | 'date'>;
+  /**
+   * What makes an event one event, however often it is delivered. Without it the row's content does: identical rows are
+   * one event.
+   */
+  readonly eventId?: ColumnsOfKind<
+    C,
+    'int32' | 'int64' | 'timestamp' | 'date' | 'string' | 'bytes'
+  >;
+  /** When the store could first know the event; without it, when it happened. `as-served` training needs it. */
+  readonly arrivalTime?: ColumnsOfKind<C, 'timestamp'>;
+  /** A column that holds `upsert` or `retract`; without it all are upserts. */
+  readonly op?: ColumnsOfKind<C, 'string'>;
+  /** A table under change: `eventId` alone identifies a row, and the later arrival replaces the earlier one. */
+  readonly mutable?: boolean;
+  /** How late an event may arrive. */
+  readonly lateness?: DurationText;
+  /** Where its history lies: `parquet(…)`, `csv(…)`, `json(…)`, `sql(…)`. */
+  readonly batch?: BatchLocation;
+}
+
+export interface SourceHandle<C extends Columns> extends Handle<Source> {
+  readonly columns: C;
+}
+
+/**
+ * A stream of events of one shape, with its history.
+ *
+ *     const transactions = source({
+ *       name: 'transactions',
+ *       columns: { tx_id: int64, at: timestamp, customer_id: int64, amount: float64 },
+ *       eventTime: 'at', eventId: 'tx_id', lateness: '1h',
+ *       batch: parquet('data/transactions/*.parquet'),
+ *     });
+ */
+export function source<C extends Columns>(options: SourceOptions<C>): SourceHandle<C> {
+  const definition: Source = {
+    kind: 'source',
+    ...describedOf(options),
+    columns: schemaOf(options.columns),
+    eventTime: options.eventTime,
+    eventId: options.eventId ?? null,
+    arrivalTime: options.arrivalTime ?? null,
+    op: options.op ?? null,
+    mutable: options.mutable ?? false,
+    latenessUs: durationOf(options.lateness) ?? 0,
+    batch: options.batch ?? null,
+  };
+  return handle({ columns: options.columns }, definition, []);
+}
+
+export interface FilesOptions {
+  /** Folders called `column=value` give columns. */
+  readonly hivePartitioned?: boolean;
+}
+
+/** Parquet files: a file, a folder or a glob, relative to the project, or a URL. */
+export function parquet(path: string, options: FilesOptions = {}): BatchLocation {
+  return { type: 'parquet', path, hivePartitioned: options.hivePartitioned ?? false };
+}
+
+/** CSV files with a header line: a file, a folder or a glob, relative to the project, or a URL. */
+export function csv(path: string, options: FilesOptions = {}): BatchLocation {
+  return { type: 'csv', path, hivePartitioned: options.hivePartitioned ?? false };
+}
+
+/** Files of JSON lines: a file, a folder or a glob, relative to the project, or a URL. */
+export function json(path: string, options: FilesOptions = {}): BatchLocation {
+  return { type: 'json', path, hivePartitioned: options.hivePartitioned ?? false };
+}
+
+/**
+ * A query in the offline engine's SQL over files. Its text is part of the source's meaning.
+ *
+ *     batch: sql(`select * from 'data/a/*.parquet' where country = 'DE'`)
+ */
+export function sql(query: string): BatchLocation {
+  return { type: 'query', sql: query };
+}

@@ -1,0 +1,178 @@
+/** Uses of views: which features, under which key, under which names. What services and on-demand views are made of. */
+import { SamewiseError } from '../base/errors.ts';
+import {
+  type FeatureView,
+  type KeyOrigin,
+  type Member,
+  type OnDemandView,
+  suggestion,
+} from '../model/index.ts';
+import type { Dtype } from '../types/dtype.ts';
+import { strict } from './columns.ts';
+import type { Columns } from './described.ts';
+import { type Handle, handle, isHandle } from './handle.ts';
+
+const USE = Symbol.for('samewise.use');
+const FEATURE = Symbol.for('samewise.feature');
+
+/** One feature of a use of a view; `D` is its type. */
+export interface FeatureRef<D extends Dtype> {
+  readonly [FEATURE]: D;
+  readonly member: Member;
+  readonly feature: string;
+}
+
+/** A use of any view with features `F`. */
+export interface AnyUse<F extends Columns = any> extends Handle<FeatureView | OnDemandView> {
+  readonly [USE]: Member;
+  /** References to the features by name, for `via` and for services; also direct where no method has the name. */
+  readonly features: { readonly [P in keyof F]: FeatureRef<F[P]> };
+}
+
+interface Computed<F extends Columns> extends AnyUse<F> {
+  /** Only these features. */
+  pick<P extends keyof F & string>(...names: readonly P[]): ComputedUse<Pick<F, P>>;
+  /** Outputs are called `prefix_feature`. */
+  as(prefix: string): ComputedUse<F>;
+}
+
+interface Keyed<K extends Columns, F extends Columns> extends AnyUse<F> {
+  /** Only these features. */
+  pick<P extends keyof F & string>(...names: readonly P[]): Use<K, Pick<F, P>>;
+  /** Outputs are called `prefix_feature`. */
+  as(prefix: string): Use<K, F>;
+  /** Takes key columns from label or request columns of another name: `airportStats.on({ airport: 'origin' })`. */
+  on(columns: { readonly [P in keyof K]?: string }): Use<K, F>;
+  /**
+   * Takes key columns from features, at the same T: `cityStats.via({ city: profile.city })`. A null there is an unknown
+   * entity.
+   */
+  via(features: { readonly [P in keyof K]?: FeatureRef<K[P]> }): Use<K, F>;
+}
+
+type Direct<F extends Columns> = { readonly [P in keyof F]: FeatureRef<F[P]> };
+
+/** A use of a feature view over an entity with key `K`. */
+export type Use<K extends Columns, F extends Columns> = Keyed<K, F> &
+  Omit<Direct<F>, keyof Keyed<K, F>>;
+
+/** A use of an on-demand view. */
+export type ComputedUse<F extends Columns> = Computed<F> & Omit<Direct<F>, keyof Computed<F>>;
+
+/** The features of a use, by name. */
+export type FeaturesOf<U> = U extends AnyUse<infer F extends Columns> ? F : never;
+
+/** A view used under its own keys, with all its features. `key` names the entity's key columns. */
+export function useOf(
+  view: FeatureView | OnDemandView,
+  needs: readonly Handle[],
+  key: readonly string[],
+): any {
+  const keys: KeyOrigin[] = key.map((column) => ({ from: 'column', column }));
+  return build(view, needs, key, { view: view.name, features: null, keys, as: null });
+}
+
+function build(
+  view: FeatureView | OnDemandView,
+  needs: readonly Handle[],
+  key: readonly string[],
+  member: Member,
+): unknown {
+  const again = (change: Partial<Member>, more: readonly Handle[] = []) =>
+    build(view, [...needs, ...more], key, { ...member, ...change });
+  const names = member.features ?? view.features.map(({ name }) => name);
+  const where = { view: view.name };
+  const unknown = (feature: string): never => {
+    throw new SamewiseError(
+      'model/unknown-feature',
+      `${view.name} has no feature ${JSON.stringify(feature)} here`,
+      { where: { ...where, feature }, hint: suggestion(feature, names) },
+    );
+  };
+
+  const methods: Record<string, unknown> = {
+    pick: (...picked: string[]) => {
+      for (const name of picked) if (!names.includes(name)) unknown(name);
+      return again({ features: picked });
+    },
+    as: (prefix: string) => again({ as: prefix }),
+  };
+  /** The member's keys with some replaced, by the name of the key column. */
+  const rekeyed = (
+    change: Readonly<Record<string, unknown>>,
+    origin: (v: unknown) => KeyOrigin,
+  ) => {
+    for (const name of Object.keys(change)) {
+      if (key.includes(name)) continue;
+      throw new SamewiseError(
+        'model/bad-keys',
+        `${view.name} has no key column ${JSON.stringify(name)}`,
+        { where, hint: suggestion(name, key) },
+      );
+    }
+    return member.keys.map((before, i) => {
+      const name = key[i]!;
+      return Object.hasOwn(change, name) ? origin(change[name]) : before;
+    });
+  };
+  if (view.kind === 'featureView') {
+    methods.on = (columns: Record<string, string>) =>
+      again({ keys: rekeyed(columns, (column) => ({ from: 'column', column: String(column) })) });
+    methods.via = (refs: Record<string, FeatureRef<any>>) => {
+      const keys = rekeyed(refs, (ref) => {
+        if (!isFeatureRef(ref)) {
+          throw new SamewiseError(
+            'model/unknown-feature',
+            'via(…) needs a feature of a view: that one is not there',
+            { where, hint: 'write it like cityStats.via({ city: profile.features.city })' },
+          );
+        }
+        return {
+          from: 'feature',
+          member: { ...ref.member, features: [ref.feature], as: null },
+          feature: ref.feature,
+        };
+      });
+      return again({ keys }, Object.values(refs).map(ownerOf));
+    };
+  }
+
+  const use: Record<string | symbol, unknown> = { ...methods, [USE]: member };
+  const dtypes = new Map(view.features.map(({ name, dtype }) => [name, dtype]));
+  const refs: Record<string, FeatureRef<any>> = {};
+  for (const name of names) {
+    refs[name] = Object.freeze({
+      [FEATURE]: dtypes.get(name)!,
+      [OWNER]: use as unknown as AnyUse,
+      member,
+      feature: name,
+    });
+    if (!Object.hasOwn(use, name) && name !== 'features') use[name] = refs[name];
+  }
+  use.features = strict(refs, unknown);
+  return handle(use, view, needs);
+}
+
+const OWNER = Symbol.for('samewise.owner');
+
+/** The use that a reference belongs to. */
+function ownerOf(ref: FeatureRef<any>): AnyUse {
+  return (ref as unknown as { [OWNER]: AnyUse })[OWNER];
+}
+
+export function isFeatureRef(value: unknown): value is FeatureRef<any> {
+  return value !== null && typeof value === 'object' && FEATURE in value;
+}
+
+/** What may be named where features are wanted: a view, a use of it, or one of its features. */
+export type Used = AnyUse | FeatureRef<any>;
+
+/** The member that a view, use or feature reference stands for, and its handle. */
+export function memberOf(used: Used): { readonly member: Member; readonly needs: Handle } {
+  if (isFeatureRef(used))
+    return { member: { ...used.member, features: [used.feature] }, needs: ownerOf(used) };
+  if (isHandle(used) && USE in used) return { member: used[USE], needs: used };
+  throw new SamewiseError('dsl/not-a-view', `${String(used)} is neither a view nor a feature`, {
+    hint: 'pass a featureView, an onDemandView, or features of them',
+  });
+}

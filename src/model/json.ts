@@ -1,0 +1,48 @@
+/** Definitions as text: what the registry and manifests keep. `definitionFromJson(definitionToJson(d))` equals d. */
+import { SamewiseError } from '../base/errors.ts';
+import { canonicalJson } from '../base/hash.ts';
+import { type Definition, IR_VERSION } from './definitions.ts';
+import { deepFreeze } from './freeze.ts';
+
+const KINDS: readonly string[] = [
+  'entity',
+  'source',
+  'featureView',
+  'onDemandView',
+  'featureService',
+] satisfies Definition['kind'][];
+
+/** One text for one definition (sorted keys), with the version of the IR. */
+export function definitionToJson(definition: Definition): string {
+  return canonicalJson({ ir: IR_VERSION, ...definition });
+}
+
+/**
+ * Reads what `definitionToJson` wrote. Throws `model/unknown-ir-version` for what another version of Samewise wrote and
+ * `model/not-a-definition` for anything else.
+ */
+export function definitionFromJson(text: string): Definition {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw notADefinition('it is not JSON', cause);
+  }
+  if (value === null || typeof value !== 'object' || !('ir' in value))
+    throw notADefinition('it has no "ir"');
+  const { ir, ...definition } = value as { ir: unknown; kind?: unknown };
+  if (ir !== IR_VERSION) {
+    throw new SamewiseError(
+      'model/unknown-ir-version',
+      `the definition is written in version ${JSON.stringify(ir)}; this Samewise reads version ${IR_VERSION}`,
+      { hint: 'use the version of Samewise that wrote it, or a newer one' },
+    );
+  }
+  if (!KINDS.includes(definition.kind as string))
+    throw notADefinition(`its kind is ${JSON.stringify(definition.kind)}`);
+  return deepFreeze(definition as unknown as Definition);
+}
+
+function notADefinition(why: string, cause?: unknown): SamewiseError {
+  return new SamewiseError('model/not-a-definition', `this is not a definition: ${why}`, { cause });
+}

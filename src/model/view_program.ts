@@ -1,0 +1,100 @@
+/** A feature view made ready to run: which columns to scan, how rows become inputs, and what its timelines look like. */
+import { SamewiseError } from '../base/errors.ts';
+import { canonicalJson } from '../base/hash.ts';
+import { compile, type Program, typeOf } from '../expr/index.ts';
+import type { Expr } from '../expr/ir.ts';
+import type { Layout } from '../timeline/layout.ts';
+import type { Dtype } from '../types/dtype.ts';
+import { coerce, type Scalar } from '../types/scalar.ts';
+import { entityOf, sourceOf, viewOf } from './catalog.ts';
+import type { Catalog, Entity, FeatureView, Source } from './definitions.ts';
+import { fingerprint } from './fingerprint.ts';
+import { sourceColumnsOf } from './source_columns.ts';
+
+export interface ViewProgram {
+  readonly view: FeatureView;
+  readonly source: Source;
+  readonly entity: Entity;
+  /** Short id of this version of the view, 16 hex characters: the prefix of its pages. */
+  readonly id: string;
+  /** Types of the entity's key, in its order. */
+  readonly keyDtypes: readonly Dtype[];
+  /** Names of the source columns that any of this needs, in the source's order. */
+  readonly sourceColumns: readonly string[];
+  /** Yields one bool column, true where the row belongs to the view (null counts as false); null: every row does. */
+  readonly filter: Program | null;
+  /** Yields the timeline's columns, in the order of `layout.columns`. */
+  readonly rowProgram: Program;
+  readonly layout: Layout;
+  /** Of each feature: what stands in for null, or null. */
+  readonly defaults: readonly (Scalar | null)[];
+}
+
+/**
+ * Compiles a valid view (see `validateCatalog`). Features that share an input share its column, and features that share
+ * input and aggregate share its partials. Throws `model/unknown-view` and `model/not-a-feature-view`.
+ */
+export function compileView(catalog: Catalog, viewName: string): ViewProgram {
+  const view = featureViewOf(catalog, viewName);
+  const source = sourceOf(catalog, view.source);
+  const entity = entityOf(catalog, view.entity);
+  const { layout, inputs } = layoutOf(view, source);
+  const sourceColumns = sourceColumnsOf(view, source);
+  const needed = new Set(sourceColumns);
+  const schema = source.columns.filter(({ name }) => needed.has(name));
+  return {
+    view,
+    source,
+    entity,
+    id: fingerprint(view, catalog).slice(0, 16),
+    keyDtypes: entity.key.map(({ dtype }) => dtype),
+    sourceColumns,
+    filter: view.where === null ? null : compile([view.where], schema),
+    rowProgram: compile(inputs, schema),
+    layout,
+    defaults: view.features.map((feature) => coerce(feature.default, feature.dtype)),
+  };
+}
+
+/** The feature view of that name; `model/not-a-feature-view` for an on-demand view, which keeps nothing. */
+export function featureViewOf(catalog: Catalog, name: string): FeatureView {
+  const view = viewOf(catalog, name);
+  if (view.kind === 'featureView') return view;
+  throw new SamewiseError(
+    'model/not-a-feature-view',
+    `${name} is an on-demand view: it is computed at each read and keeps no values`,
+    { where: { view: name }, hint: 'name a feature view' },
+  );
+}
+
+function layoutOf(view: FeatureView, source: Source): { layout: Layout; inputs: Expr[] } {
+  const inputs: Expr[] = [];
+  const inputIndex = new Map<string, number>();
+  const aggregates: Layout['aggregates'][number][] = [];
+  const aggregateIndex = new Map<string, number>();
+  const reads = view.features.map((feature) => {
+    const input = feature.input;
+    const column =
+      input === null ? -1 : once(inputIndex, canonicalJson(input), () => inputs.push(input) - 1);
+    const aggregate = once(
+      aggregateIndex,
+      canonicalJson([feature.aggregate, column]),
+      () => aggregates.push({ spec: feature.aggregate, input: column }) - 1,
+    );
+    return { aggregate, window: feature.window };
+  });
+  const layout: Layout = {
+    columns: inputs.map((input) => typeOf(input, source.columns)),
+    aggregates,
+    reads,
+    mutable: source.mutable,
+    retentionUs: view.retentionUs,
+  };
+  return { layout, inputs };
+}
+
+function once(index: Map<string, number>, key: string, make: () => number): number {
+  let at = index.get(key);
+  if (at === undefined) index.set(key, (at = make()));
+  return at;
+}
