@@ -3,7 +3,7 @@ import { styleText } from 'node:util';
 import { Presets, SingleBar } from 'cli-progress';
 import Table from 'cli-table3';
 import type { SamewiseError } from '../base/errors.ts';
-import { formatBytes, formatCount } from '../base/numbers.ts';
+import { formatCount } from '../base/numbers.ts';
 
 export { formatBytes as size, formatCount as count } from '../base/numbers.ts';
 
