@@ -12,7 +12,7 @@
  * | vector(n) | n × 4 bytes each |
  */
 import { assert } from '../base/errors.ts';
-import type { Column, ListColumn } from '../types/column.ts';
+import { type Column, ColumnBuilder, type ListColumn } from '../types/column.ts';
 import type { Dtype } from '../types/dtype.ts';
 import type { PageBuffer } from './page_buffer.ts';
 
@@ -167,20 +167,26 @@ export function readColumn(
   length: number,
   nulls: number,
 ): Column {
+  if (nulls === ALL_NULLS) return nullsOnly(dtype, length);
   let validity: Uint8Array | null = null;
   let present = length;
   let from = at;
   if (nulls !== NO_NULLS) {
     validity = new Uint8Array(length);
     present = 0;
-    if (nulls === SOME_NULLS) {
-      for (let i = 0; i < length; i++)
-        present += validity[i] = (page.bytes[at + (i >> 3)]! >> (i & 7)) & 1;
-      from = at + Math.ceil(length / 64) * 8;
-    }
+    for (let i = 0; i < length; i++)
+      present += validity[i] = (page.bytes[at + (i >> 3)]! >> (i & 7)) & 1;
+    from = at + Math.ceil(length / 64) * 8;
   }
   const data = readValues(page, from, dtype, length, validity, present);
   return { kind: dtype.kind, dtype, length, validity, ...data } as Column;
+}
+
+/** Of a column of nothing but nulls the page holds no byte. */
+function nullsOnly(dtype: Dtype, length: number): Column {
+  const builder = new ColumnBuilder(dtype, length);
+  for (let i = 0; i < length; i++) builder.pushNull();
+  return builder.finish();
 }
 
 function readValues(
