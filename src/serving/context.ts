@@ -1,0 +1,30 @@
+/** What the routes work with. */
+import type { Clock } from '../base/clock.ts';
+import type { FeatureView, Source } from '../model/definitions.ts';
+import type { OfflineStore } from '../offline/contract.ts';
+import type { OnlineStore } from '../online/contract.ts';
+import type { Registry } from '../registry/contract.ts';
+import type { Definitions } from './definitions.ts';
+import type { Metrics } from './metrics.ts';
+import type { DataRoots } from './paths.ts';
+import type { VectorReader } from './vector.ts';
+
+/** Plans and applies definitions that came over HTTP, beside what is registered; the same ones again change nothing. */
+export type DefineFeature = (
+  definitions: { readonly source: Source; readonly view: FeatureView },
+  author: string,
+) => Promise<{ readonly version: number; readonly created: boolean }>;
+
+export interface Context {
+  readonly registry: Registry;
+  readonly online: OnlineStore;
+  readonly offline: OfflineStore;
+  readonly clock: Clock;
+  readonly definitions: Definitions;
+  readonly reader: VectorReader;
+  readonly metrics: Metrics;
+  readonly defineFeature: DefineFeature;
+  readonly data: DataRoots;
+  /** Folder for training sets made by requests; exists. */
+  readonly outputDir: string;
+}

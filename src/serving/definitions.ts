@@ -1,0 +1,127 @@
+/** What is registered, compiled once per revision: the server's only cache. */
+
+import type { Clock } from '../base/clock.ts';
+import { SamewiseError } from '../base/errors.ts';
+import type { Catalog } from '../model/definitions.ts';
+import { suggestion } from '../model/index.ts';
+import type { Registered, Registry } from '../registry/contract.ts';
+import { type Columns, columnsOf } from './answer.ts';
+import { type Asked, resolveAsked } from './asked.ts';
+import { compileService, type ServiceProgram } from './service_program.ts';
+
+/** How registered versions become catalogs; injected, because pinning is the plan's business. */
+export interface Catalogs {
+  /** The definitions as they are now. */
+  current(registered: readonly Registered[]): Catalog;
+  /** One version of a service, with the versions that it pins. */
+  ofService(registered: readonly Registered[], name: string, version: number): Catalog;
+}
+
+/** One revision of the registry. What is compiled from it is kept until the next. */
+export class Revision {
+  readonly head: number;
+  readonly registered: readonly Registered[];
+  readonly catalog: Catalog;
+  readonly #catalogs: Catalogs;
+  readonly #services = new Map<string, { program: ServiceProgram; columns: Columns }>();
+  readonly #asked = new Map<string, Asked>();
+
+  constructor(head: number, registered: readonly Registered[], catalogs: Catalogs) {
+    this.head = head;
+    this.registered = registered;
+    this.#catalogs = catalogs;
+    this.catalog = catalogs.current(registered);
+  }
+
+  /** A service as `name` (the current version) or `name@version`. Throws `serving/unknown-service`. */
+  service(ref: string): { program: ServiceProgram; columns: Columns } {
+    let service = this.#services.get(ref);
+    if (service === undefined) {
+      const { name, version } = this.#findService(ref);
+      const catalog = this.#catalogs.ofService(this.registered, name, version);
+      const program = compileService(catalog, name, version);
+      service = { program, columns: columnsOf(program) };
+      this.#services.set(ref, service);
+    }
+    return service;
+  }
+
+  #findService(ref: string): { name: string; version: number } {
+    const [, name, version] = /^([^@]*)(?:@(\d{1,9}))?$/.exec(ref) ?? [];
+    const services = this.registered.filter(({ kind }) => kind === 'featureService');
+    const versions = services.filter((service) => service.name === name);
+    const found = versions.find((service) =>
+      version === undefined ? service.state === 'current' : service.version === Number(version),
+    );
+    if (found !== undefined) return found;
+    const known = versions.map((service) => service.version).join(', ');
+    throw new SamewiseError(
+      'serving/unknown-service',
+      `there is no feature service ${JSON.stringify(ref)}`,
+      {
+        where: { field: 'service' },
+        hint:
+          known === ''
+            ? suggestion(name ?? ref, [...new Set(services.map((service) => service.name))])
+            : `versions of ${name} that are kept: ${known}`,
+      },
+    );
+  }
+
+  /** Features of one entity by `view:feature` or bare name, separated by commas. Throws as `resolveAsked`. */
+  asked(entity: string, features: string): Asked {
+    const key = `${entity}\n${features}`;
+    let asked = this.#asked.get(key);
+    if (asked === undefined) {
+      asked = resolveAsked(this.catalog, entity, features);
+      // Clients ask the same few lists again and again; whoever does not must not fill the memory.
+      if (this.#asked.size >= MAX_KEPT_LISTS) this.#asked.clear();
+      this.#asked.set(key, asked);
+    }
+    return asked;
+  }
+}
+
+const MAX_KEPT_LISTS = 1000;
+
+/** Knows the newest revision, asking the registry at most every `refreshMs`. */
+export class Definitions {
+  readonly #registry: Registry;
+  readonly #catalogs: Catalogs;
+  readonly #clock: Clock;
+  readonly #refreshMs: number;
+  #revision: Revision | null = null;
+  #checkedMs = Number.NEGATIVE_INFINITY;
+  #loading: Promise<Revision> | null = null;
+
+  constructor(registry: Registry, catalogs: Catalogs, clock: Clock, refreshMs: number) {
+    this.#registry = registry;
+    this.#catalogs = catalogs;
+    this.#clock = clock;
+    this.#refreshMs = refreshMs;
+  }
+
+  /** The revision to answer from; a promise only where the registry is asked. */
+  newest(): Revision | Promise<Revision> {
+    const fresh = this.#clock.monotonicMs() - this.#checkedMs < this.#refreshMs;
+    return fresh && this.#revision !== null ? this.#revision : this.refresh();
+  }
+
+  /** Asks the registry now, for instance after a definition was applied. */
+  refresh(): Promise<Revision> {
+    this.#loading ??= this.#load().finally(() => {
+      this.#loading = null;
+    });
+    return this.#loading;
+  }
+
+  async #load(): Promise<Revision> {
+    const checkedMs = this.#clock.monotonicMs();
+    const head = await this.#registry.head();
+    if (this.#revision === null || this.#revision.head !== head) {
+      this.#revision = new Revision(head, await this.#registry.load(), this.#catalogs);
+    }
+    this.#checkedMs = checkedMs;
+    return this.#revision;
+  }
+}

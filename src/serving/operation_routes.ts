@@ -1,0 +1,35 @@
+/** What those who run the server ask: is it alive, is it ready, what has it counted, what does it speak. */
+import type { FastifyInstance } from 'fastify';
+import { SamewiseError } from '../base/errors.ts';
+import type { Context } from './context.ts';
+import { healthSchema, metricsSchema, readySchema } from './schemas.ts';
+
+export function operationRoutes(app: FastifyInstance, context: Context): void {
+  const { metrics, online, registry } = context;
+
+  app.get('/healthz', { schema: healthSchema }, async () => ({ status: 'ok' }));
+
+  app.get('/readyz', { schema: readySchema }, async () => {
+    await Promise.all([
+      reach('the registry', registry.head()),
+      reach('the online store', online.getMeta('ready')),
+    ]);
+    return { status: 'ok' };
+  });
+
+  app.get('/metrics', { schema: metricsSchema }, async (_, reply) => {
+    reply.header('content-type', metrics.registry.contentType);
+    return metrics.registry.metrics();
+  });
+
+  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
+}
+
+async function reach(what: string, answer: Promise<unknown>): Promise<void> {
+  try {
+    await answer;
+  } catch (cause) {
+    const why = cause instanceof SamewiseError ? `: ${cause.message}` : '';
+    throw new SamewiseError('serving/not-ready', `${what} cannot be reached${why}`, { cause });
+  }
+}

@@ -1,0 +1,137 @@
+/** From entity keys to values: heads in one round trip, the blocks that a window's edge needs, the timelines read at T. */
+import { SamewiseError } from '../base/errors.ts';
+import type { InstantUs } from '../base/time.ts';
+import type { ViewProgram } from '../model/index.ts';
+import type { Head, OnlineStore, PageKey } from '../online/contract.ts';
+import { type Reading, readTimeline } from '../timeline/index.ts';
+import { decodeKey, printKey } from '../types/key.ts';
+
+/** One entity's page of one view, to be read at one time. */
+export interface PageRead extends PageKey {
+  readonly program: ViewProgram;
+  /** Positions of the wanted features in the view. */
+  readonly reads: readonly number[];
+  /** Events strictly before this count. */
+  readonly readUs: InstantUs;
+}
+
+/** What a page says: values and statuses in the order of `reads`, and when the newest event before T happened. */
+export type PageAnswer = Omit<Reading, 'missing'>;
+
+/** Counts for the metrics. */
+export interface PageCounter {
+  pages(count: number): void;
+  bytes(count: number): void;
+}
+
+/** How often a page may change under a reader before it gives up; each time needs a writer in between. */
+const MAX_ATTEMPTS = 16;
+
+/**
+ * Reads pages in the order of `wanted`. One round trip for all heads; then, only where a window's edge lies inside sealed
+ * blocks, one for each such page. Throws the store's `online/…` errors, `timeline/damaged-page` and
+ * `timeline/beyond-retention` with view and key, and `serving/unsettled-page`.
+ */
+export async function readPages(
+  online: OnlineStore,
+  wanted: readonly PageRead[],
+  counter: PageCounter,
+): Promise<PageAnswer[]> {
+  const heads = await online.heads(wanted);
+  counter.pages(wanted.length);
+  const answers = new Array<PageAnswer>(wanted.length);
+  let pending: Promise<void>[] | null = null;
+  let bytes = 0;
+  for (let i = 0; i < wanted.length; i++) {
+    const page = wanted[i]!;
+    const head = heads[i];
+    if (head !== undefined) bytes += head.bytes.length;
+    const answer = read(page, head, noBlock);
+    if (answer.missing.length === 0) answers[i] = answer;
+    else {
+      pending ??= [];
+      pending.push(
+        readBlocks(online, page, head, answer.missing, counter).then((whole) => {
+          answers[i] = whole;
+        }),
+      );
+    }
+  }
+  counter.bytes(bytes);
+  if (pending !== null) await Promise.all(pending);
+  return answers;
+}
+
+/** Fetches what is missing until the timeline can be read; a block that is gone means that the head has changed. */
+async function readBlocks(
+  online: OnlineStore,
+  page: PageRead,
+  firstHead: Head | undefined,
+  firstMissing: readonly number[],
+  counter: PageCounter,
+): Promise<PageAnswer> {
+  let head = firstHead;
+  let missing = firstMissing;
+  let blocks = new Map<number, Uint8Array>();
+  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+    const fetched = await online.blocks(page, missing);
+    if (fetched.includes(undefined)) {
+      const [newer] = await online.heads([page]);
+      if (newer !== undefined && newer.version === head?.version) {
+        throw new SamewiseError('timeline/damaged-page', 'the head names a block that is gone', {
+          where: whereOf(page),
+        });
+      }
+      head = newer;
+      blocks = new Map();
+    } else {
+      missing.forEach((number, j) => {
+        blocks.set(number, fetched[j]!);
+      });
+      counter.bytes(fetched.reduce((sum, block) => sum + block!.length, 0));
+    }
+    const answer = read(page, head, (number) => blocks.get(number));
+    if (answer.missing.length === 0) return answer;
+    missing = answer.missing;
+  }
+  throw new SamewiseError(
+    'serving/unsettled-page',
+    'the page changed under every attempt to read it',
+    { where: whereOf(page), hint: 'try again' },
+  );
+}
+
+/** What a read of an entity without any page says. */
+export function unknownEntity(
+  program: ViewProgram,
+  reads: readonly number[],
+  readUs: InstantUs,
+): PageAnswer {
+  return readTimeline(program.layout, undefined, noBlock, readUs, reads);
+}
+
+function noBlock(): undefined {
+  return undefined;
+}
+
+function read(
+  page: PageRead,
+  head: Head | undefined,
+  block: (number: number) => Uint8Array | undefined,
+): Reading {
+  try {
+    return readTimeline(page.program.layout, head?.bytes, block, page.readUs, page.reads);
+  } catch (error) {
+    throw error instanceof SamewiseError ? error.at(whereOf(page)) : error;
+  }
+}
+
+function whereOf({ program, key }: PageRead): { view: string; entity: string; key: string } {
+  const { entity, keyDtypes, view } = program;
+  const names = entity.key.map(({ name }) => name);
+  return {
+    view: view.name,
+    entity: entity.name,
+    key: printKey(names, decodeKey(key, keyDtypes), keyDtypes),
+  };
+}

@@ -1,0 +1,97 @@
+/** `POST /api/v1/services/{service}/vectors`: the vectors of many entities, with request data for on-demand features. */
+import type { FastifyInstance } from 'fastify';
+import { nearest, SamewiseError } from '../base/errors.ts';
+import { formatInstant } from '../base/time.ts';
+import type { Scalar } from '../types/scalar.ts';
+import { type Columns, columnTexts, rowTexts, type Texts } from './answer.ts';
+import type { Context } from './context.ts';
+import { scalarFromJson } from './json.ts';
+import type { Metrics } from './metrics.ts';
+import { JSON_TYPE, type ServiceParams, type VectorsBody, vectorsSchema } from './schemas.ts';
+import type { ServiceProgram } from './service_program.ts';
+import { readTime } from './times.ts';
+import type { Vectors } from './vector.ts';
+
+export function vectorsRoute(app: FastifyInstance, context: Context): void {
+  const { clock, definitions, metrics, reader } = context;
+  app.post<{ Params: ServiceParams; Body: VectorsBody }>(
+    '/api/v1/services/:service/vectors',
+    { schema: vectorsSchema },
+    async (request, reply) => {
+      const { entities, at, through, full, orientation } = request.body;
+      const { program, columns } = (await definitions.newest()).service(request.params.service);
+      const rows = entities.map((entity, i) => requestRow(program, entity, `entities[${i}]`));
+      const { atUs, readUs } = readTime(clock, at, through === true);
+      const vectors = await reader.read(program, rows, readUs);
+      metrics.vectors(rows.length);
+      const [name, write] =
+        orientation === 'columns'
+          ? (['columns', columnTexts] as const)
+          : (['vectors', vectorTexts] as const);
+      const { values, statuses, eventTimes } = write(vectors, columns, metrics);
+      const extra = full === true ? `,"statuses":${statuses},"event_times":${eventTimes}` : '';
+      reply.header('content-type', JSON_TYPE);
+      return `{"service":"${program.name}","version":${program.version},"at":"${formatInstant(atUs)}","${name}":${values}${extra}}`;
+    },
+  );
+}
+
+/**
+ * One entity of a request in the order and types of the program's inputs. A key column or request field that is left out is
+ * `serving/missing-field` (null says that it is not known), a name that means nothing is `serving/unknown-field`.
+ */
+export function requestRow(
+  program: ServiceProgram,
+  entity: Readonly<Record<string, unknown>>,
+  place: string,
+): (Scalar | null)[] {
+  const { inputs } = program;
+  let given = 0;
+  const row = inputs.map(({ name, dtype }): Scalar | null => {
+    const value = Object.hasOwn(entity, name) ? entity[name] : undefined;
+    if (value === undefined) throw missing(program, name, place);
+    given++;
+    return scalarFromJson(value, dtype, { field: `${place}.${name}` });
+  });
+  const names = Object.keys(entity);
+  if (names.length > given) {
+    const known = inputs.map(({ name }) => name);
+    const name = names.find((candidate) => !known.includes(candidate))!;
+    const near = nearest(name, known);
+    throw new SamewiseError(
+      'serving/unknown-field',
+      `${program.name} takes no field called ${JSON.stringify(name)}`,
+      {
+        where: { field: `${place}.${name}`, service: program.name },
+        hint: near === undefined ? `fields are: ${known.join(', ')}` : `did you mean ${near}?`,
+      },
+    );
+  }
+  return row;
+}
+
+function missing(program: ServiceProgram, name: string, place: string): SamewiseError {
+  const isKey = program.plan.keyColumns.some((field) => field.name === name);
+  return new SamewiseError(
+    'serving/missing-field',
+    isKey
+      ? `${program.name} looks entities up by ${name}, which is not given`
+      : `${program.name} computes features from the request field ${name}, which is not given`,
+    {
+      where: { field: `${place}.${name}`, service: program.name },
+      hint: `give ${name} for every entity, or null where it is not known`,
+    },
+  );
+}
+
+/** An array with one object by name for each entity. */
+function vectorTexts(vectors: Vectors, columns: Columns, metrics: Metrics): Texts {
+  const rows = Array.from({ length: vectors.rows }, (_, row) =>
+    rowTexts(vectors, row, columns, metrics),
+  );
+  return {
+    values: `[${rows.map(({ values }) => values).join()}]`,
+    statuses: `[${rows.map(({ statuses }) => statuses).join()}]`,
+    eventTimes: `[${rows.map(({ eventTimes }) => eventTimes).join()}]`,
+  };
+}
