@@ -1,0 +1,12 @@
+/** last: the newest value that is not null. */
+import { type AggregateDefinition, ANY_INPUT } from './definition.ts';
+import { endValue } from './ends.ts';
+
+export const last: AggregateDefinition = {
+  fn: 'last',
+  doc: 'The newest value that is not null, by (event time, arrival, id). Null where there are none.',
+  params: {},
+  input: ANY_INPUT,
+  outputText: "the input's type",
+  make: (_, input) => endValue('last', input!, 'last'),
+};
