@@ -26,6 +26,7 @@ export function buildPages(
   const maker = new BlockMaker(prepared, limits, 1);
   const root: Entry[] = [];
   const open = maker.seal(events, rowSizes(events, kept, to), kept, to, root);
-  const head = encodeHead(prepared, maker.nextBlock, maker.pack(root), events, open, to, tail);
+  const packed = maker.pack(root);
+  const head = encodeHead(prepared, maker.nextBlock, packed, events, open, to, tail);
   return { head, blocks: maker.put };
 }
