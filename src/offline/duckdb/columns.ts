@@ -1,0 +1,174 @@
+/** Slicing, joining, comparing and picking of columns in bulk. */
+import { assert } from '../../base/errors.ts';
+import type { Batch, Schema } from '../../types/batch.ts';
+import { type Column, ColumnBuilder, gather } from '../../types/column.ts';
+import { compareBytes, compareUtf8 } from '../../types/scalar.ts';
+
+type Typed = Float64Array;
+
+/** Rows from…to; shares the buffers. */
+export function sliceColumn(column: Column, from: number, to: number): Column {
+  const common = {
+    ...column,
+    length: to - from,
+    validity: column.validity?.subarray(from, to) ?? null,
+  };
+  switch (column.kind) {
+    case 'string':
+    case 'bytes':
+      return { ...common, data: column.data.slice(from, to) } as Column;
+    case 'list':
+      return { ...common, offsets: column.offsets.subarray(from, to + 1) } as Column;
+    case 'vector': {
+      const { size } = column.dtype;
+      return { ...common, data: column.data.subarray(from * size, to * size) } as Column;
+    }
+    default:
+      return { ...common, data: (column.data as Typed).subarray(from, to) } as Column;
+  }
+}
+
+export function sliceBatch(batch: Batch, from: number, to: number): Batch {
+  if (from === 0 && to === batch.length) return batch;
+  return mapBatch(batch, to - from, (column) => sliceColumn(column, from, to));
+}
+
+/** One after the other; all have the same columns. */
+export function joinBatches(batches: readonly Batch[]): Batch {
+  assert(batches.length > 0, 'there is something to join');
+  if (batches.length === 1) return batches[0]!;
+  const length = batches.reduce((sum, batch) => sum + batch.length, 0);
+  const columns: Record<string, Column> = {};
+  for (const name of Object.keys(batches[0]!.columns))
+    columns[name] = joinColumns(batches.map((batch) => batch.columns[name]!));
+  return { length, columns };
+}
+
+export function joinColumns(parts: readonly Column[]): Column {
+  const first = parts[0]!;
+  const { dtype } = first;
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  if (first.kind === 'list') {
+    const builder = new ColumnBuilder(dtype, length);
+    for (const part of parts)
+      for (let row = 0; row < part.length; row++) builder.pushFrom(part, row);
+    return builder.finish();
+  }
+  let validity: Uint8Array | null = null;
+  if (parts.some((part) => part.validity !== null)) {
+    validity = new Uint8Array(length).fill(1);
+    let at = 0;
+    for (const part of parts) {
+      if (part.validity !== null) validity.set(part.validity, at);
+      at += part.length;
+    }
+  }
+  const common = { kind: dtype.kind, dtype, length, validity };
+  if (first.kind === 'string' || first.kind === 'bytes')
+    return { ...common, data: parts.flatMap((part) => part.data as string[]) } as Column;
+  const width = dtype.kind === 'vector' ? dtype.size : 1;
+  const data = likeOf(first, length * width);
+  let at = 0;
+  for (const part of parts) {
+    data.set(part.data as Typed, at);
+    at += part.length * width;
+  }
+  return { ...common, data } as Column;
+}
+
+/** The rows named by `rows`, in that order. */
+export function takeRows(column: Column, rows: Int32Array): Column {
+  if (column.kind === 'list' || column.kind === 'vector') return gather(column, rows);
+  const n = rows.length;
+  let validity: Uint8Array | null = null;
+  if (column.validity !== null) {
+    validity = new Uint8Array(n);
+    for (let i = 0; i < n; i++) validity[i] = column.validity[rows[i]!]!;
+  }
+  const from = column.data as Typed;
+  const data =
+    column.kind === 'string' || column.kind === 'bytes'
+      ? (new Array(n) as unknown as Typed)
+      : likeOf(column, n);
+  for (let i = 0; i < n; i++) data[i] = from[rows[i]!]!;
+  return { kind: column.kind, dtype: column.dtype, length: n, validity, data } as unknown as Column;
+}
+
+function likeOf(column: Column, length: number): Typed {
+  const make = (column.data as Typed).constructor as Float64ArrayConstructor;
+  return new make(length);
+}
+
+export function mapBatch(batch: Batch, length: number, each: (column: Column) => Column): Batch {
+  const columns: Record<string, Column> = {};
+  for (const [name, column] of Object.entries(batch.columns)) columns[name] = each(column);
+  return { length, columns };
+}
+
+/** A batch of no rows. */
+export function emptyBatch(schema: Schema): Batch {
+  const columns = Object.fromEntries(
+    schema.map(({ name, dtype }) => [name, new ColumnBuilder(dtype).finish()]),
+  );
+  return { length: 0, columns };
+}
+
+/** Where the rows of a sorted key start: the first row of each run of equal keys, and the length at the end. */
+export function runStarts(keys: readonly Column[], length: number): Int32Array {
+  const starts = new Int32Array(length + 1);
+  let count = 0;
+  if (length > 0) count = 1;
+  const differ = keys.map(differs);
+  for (let row = 1; row < length; row++)
+    for (const other of differ)
+      if (other(row)) {
+        starts[count++] = row;
+        break;
+      }
+  starts[count] = length;
+  return starts.subarray(0, count + 1);
+}
+
+/** Whether a row differs from the one before it. */
+function differs(column: Column): (row: number) => boolean {
+  const { validity } = column;
+  if (validity !== null) {
+    const other = differs({ ...column, validity: null } as Column);
+    return (row) => validity[row] !== validity[row - 1] || other(row);
+  }
+  switch (column.kind) {
+    case 'int64': {
+      const words = new Int32Array(column.data.buffer, column.data.byteOffset, column.length * 2);
+      return (row) =>
+        words[2 * row] !== words[2 * row - 2] || words[2 * row + 1] !== words[2 * row - 1];
+    }
+    case 'bytes':
+      return (row) => compareBytes(column.data[row]!, column.data[row - 1]!) !== 0;
+    default: {
+      const data = column.data as Typed;
+      return (row) => data[row] !== data[row - 1];
+    }
+  }
+}
+
+/** Order of two keys without nulls, as DuckDB orders them. */
+export function compareKeys(
+  x: readonly Column[],
+  xRow: number,
+  y: readonly Column[],
+  yRow: number,
+): number {
+  for (let i = 0; i < x.length; i++) {
+    const order = compareCells(x[i]!, xRow, y[i]!, yRow);
+    if (order !== 0) return order;
+  }
+  return 0;
+}
+
+function compareCells(x: Column, xRow: number, y: Column, yRow: number): number {
+  if (x.kind === 'string') return compareUtf8(x.data[xRow]!, y.data[yRow] as string);
+  if (x.kind === 'bytes') return compareBytes(x.data[xRow]!, y.data[yRow] as Uint8Array);
+  const a = (x.data as unknown as Typed)[xRow]!;
+  const b = (y.data as unknown as Typed)[yRow]!;
+  return a < b ? -1 : a > b ? 1 : 0;
+}

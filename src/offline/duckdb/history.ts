@@ -1,0 +1,111 @@
+/** The resolved history of a view for materialisation. */
+import type { DuckDBConnection } from '@duckdb/node-api';
+import { compileView, type ViewProgram } from '../../model/index.ts';
+import { columnOf, scalarAt } from '../../types/column.ts';
+import { decodeKey, encodeKey } from '../../types/key.ts';
+import type { HistoryRequest, KeyedEvents } from '../contract.ts';
+import { appendBatch, createTable } from './append_table.ts';
+import { type Engine, leaseConnection, name } from './engine.ts';
+import { type KeyedBatch, keyedEvents } from './events.ts';
+import { A, openScan, type Paths, type Scan, T } from './scan.ts';
+
+/** Streams whole keys in key order; see the contract. */
+export async function* keyedHistory(
+  { engine, paths }: { readonly engine: Engine; readonly paths: Paths },
+  request: HistoryRequest,
+): AsyncGenerator<KeyedEvents> {
+  const program = compileView(request.catalog, request.view);
+  const lease = await leaseConnection(engine, request.signal);
+  const { connection } = lease;
+  let keyTable: string | null = null;
+  try {
+    const scan = await openScan(connection, program.source, program.sourceColumns, paths);
+    if (request.keys !== null)
+      keyTable = await tableOfKeys(connection, engine, program, request.keys);
+    const conditions = (keys: readonly string[]): string[] => [
+      ...shardCondition(request, keys),
+      ...(keyTable === null ? [] : [`(${keys.join(', ')}) IN (SELECT * FROM ${name(keyTable)})`]),
+      ...changedCondition(request, program, scan, keys),
+    ];
+    const all = request.shard === null && request.keys === null && request.changedSinceUs === null;
+    let rows = 0;
+    const events = keyedEvents({
+      engine,
+      connection,
+      program,
+      scan,
+      knowledge: 'final',
+      only: all ? null : (keys) => ['true', ...conditions(keys)].join(' AND '),
+      onRows: (read) => {
+        rows += read;
+        request.onProgress?.({ phase: `scan ${program.source.name}`, rows, totalRows: null });
+      },
+    });
+    for await (const batch of events) {
+      request.signal?.throwIfAborted();
+      yield encoded(batch, program);
+    }
+  } catch (error) {
+    request.signal?.throwIfAborted();
+    throw error;
+  } finally {
+    if (keyTable !== null) await connection.run(`DROP TABLE IF EXISTS ${name(keyTable)}`);
+    lease.close();
+  }
+}
+
+/** DuckDB's hash of the key: the same in every process of one version of DuckDB. */
+function shardCondition({ shard }: HistoryRequest, keys: readonly string[]): string[] {
+  return shard === null ? [] : [`hash(${keys.join(', ')}) % ${shard.count} = ${shard.index}`];
+}
+
+/** Keys with an event that arrived since then; of a mutable source also those that the changed rows were under before. */
+function changedCondition(
+  { changedSinceUs }: HistoryRequest,
+  { view, source }: ViewProgram,
+  scan: Scan,
+  keys: readonly string[],
+): string[] {
+  if (changedSinceUs === null) return [];
+  const changed = `COALESCE(${A}, ${T}) >= make_timestamp(${changedSinceUs}::BIGINT)`;
+  const id = source.mutable ? name(source.eventId!) : null;
+  const rows =
+    id === null ? changed : `${id} IN (SELECT ${id} FROM (${scan.sql}) WHERE ${changed})`;
+  return [
+    `(${keys.join(', ')}) IN (SELECT ${view.keys.map(name).join(', ')} FROM (${scan.sql}) WHERE ${rows})`,
+  ];
+}
+
+async function tableOfKeys(
+  connection: DuckDBConnection,
+  engine: Engine,
+  { keyDtypes }: ViewProgram,
+  keys: readonly Uint8Array[],
+): Promise<string> {
+  const schema = keyDtypes.map((dtype, i) => ({ name: `k${i}`, dtype }));
+  const table = await createTable(connection, engine.tableName('keys'), schema);
+  const rows = keys.map((key) => decodeKey(key, keyDtypes));
+  const columns = Object.fromEntries(
+    schema.map((field, i) => [
+      field.name,
+      columnOf(
+        field.dtype,
+        rows.map((row) => row[i]!),
+      ),
+    ]),
+  );
+  if (rows.length > 0)
+    await appendBatch(connection, table, schema, { length: rows.length, columns });
+  return table;
+}
+
+function encoded({ keys, resolved }: KeyedBatch, { keyDtypes }: ViewProgram): KeyedEvents {
+  const count = keys[0]!.length;
+  const bytes = Array.from({ length: count }, (_, row) =>
+    encodeKey(
+      keys.map((key) => scalarAt(key, row)),
+      keyDtypes,
+    ),
+  );
+  return { keys: bytes, starts: resolved.starts, events: resolved.events };
+}

@@ -1,0 +1,242 @@
+/** Labels: what a training set is asked for, kept as a DuckDB table in label order, whose rowid is the label's number. */
+import type { DuckDBConnection } from '@duckdb/node-api';
+import { nearest, SamewiseError, type Where } from '../../base/errors.ts';
+import type { Batch, Field, Schema } from '../../types/batch.ts';
+import { columnOf } from '../../types/column.ts';
+import {
+  bool,
+  type Dtype,
+  float64,
+  int64,
+  printDtype,
+  string,
+  timestamp,
+} from '../../types/dtype.ts';
+import { coerce, INT64_MAX, INT64_MIN, type Scalar } from '../../types/scalar.ts';
+import type { LabelSource } from '../contract.ts';
+import { appendBatch, createTable } from './append_table.ts';
+import { castExpression, castOf, textCast } from './casts.ts';
+import { name, rowsOf, text } from './engine.ts';
+import { filesSql, listFiles } from './files.ts';
+import { describe, explain, fileError, type Relation } from './scan.ts';
+
+export interface Labels {
+  readonly table: string;
+  readonly rows: number;
+  /** The columns that pass through, as DuckDB types. */
+  readonly columns: ReadonlyMap<string, string>;
+  readonly files: readonly string[];
+  /** SQL of a declared column (a key, request or time column) over the table, in its own DuckDB type. */
+  value(column: string): string;
+}
+
+export interface LabelsRequest {
+  readonly labels: LabelSource;
+  readonly timeColumn: string;
+  /** Key and request columns with their types. */
+  readonly needed: Schema;
+  readonly projectDir: string;
+  /** The table to make. */
+  readonly table: string;
+}
+
+const WHERE: Where = { source: 'labels' };
+
+/** Loads labels. What is wrong with them is `offline/bad-labels` (or `types/nan`) with column and row. */
+export async function openLabels(
+  connection: DuckDBConnection,
+  request: LabelsRequest,
+): Promise<Labels> {
+  const { labels, table } = request;
+  const declared: Schema = [
+    ...request.needed.filter((field) => field.name !== request.timeColumn),
+    { name: request.timeColumn, dtype: timestamp },
+  ];
+  let files: readonly string[] = [];
+  if (labels.type === 'rows') await loadRows(connection, table, labels.rows, declared);
+  else files = await loadLocation(connection, labels, declared, request);
+
+  const columns = await describe(connection, name(table), null, WHERE, 'the labels');
+  const cast = declared.map((field) => {
+    const type = columns.get(field.name);
+    if (type === undefined) throw missing(field, columns);
+    const value = name(field.name);
+    const found = castOf(value, type, field.dtype);
+    if (found === null) {
+      throw new SamewiseError(
+        'offline/bad-labels',
+        `the label column ${field.name} is ${type}, not ${printDtype(field.dtype)}`,
+        { where: { column: field.name }, hint: 'cast it in a query' },
+      );
+    }
+    return { field, cast: found };
+  });
+  const relation: Relation = {
+    title: 'the labels',
+    files: null,
+    from: () => name(table),
+    columns: cast,
+  };
+  await check(connection, relation, request.timeColumn);
+  const [counted] = await rowsOf(connection, `SELECT count(*) AS n FROM ${name(table)}`);
+  return {
+    table,
+    rows: Number(counted!.n),
+    columns,
+    files,
+    value: (column) => {
+      const found = cast.find(({ field }) => field.name === column)!;
+      return castExpression(found.cast, name(column), found.field.dtype);
+    },
+  };
+}
+
+async function loadLocation(
+  connection: DuckDBConnection,
+  labels: Exclude<LabelSource, { type: 'rows' }>,
+  declared: Schema,
+  { projectDir, table }: LabelsRequest,
+): Promise<readonly string[]> {
+  if (labels.type === 'query') {
+    try {
+      await connection.run(`CREATE TABLE ${name(table)} AS ${labels.sql.trim().replace(/;$/, '')}`);
+    } catch (error) {
+      throw fileError(error, null, WHERE, 'the labels');
+    }
+    return [];
+  }
+  const files = await listFiles(connection, labels, projectDir);
+  try {
+    await connection.run(
+      `CREATE TABLE ${name(table)} AS ${await selectFiles(connection, labels, files, declared)}`,
+    );
+  } catch (error) {
+    throw fileError(error, files, WHERE, labels.path);
+  }
+  return files;
+}
+
+/**
+ * Text files have no types: declared columns are read as text and become their declared types (so that the key "007" is
+ * not 7), the others are what DuckDB takes all their values for.
+ */
+async function selectFiles(
+  connection: DuckDBConnection,
+  labels: Extract<LabelSource, { path: string }>,
+  files: readonly string[],
+  declared: Schema,
+): Promise<string> {
+  if (labels.type === 'parquet') return `SELECT * FROM ${filesSql(labels, files, [])}`;
+  const list = `[${files.map(text).join(', ')}]`;
+  const hive = `hive_partitioning = ${labels.hivePartitioned}`;
+  const reader = (types: string): string =>
+    labels.type === 'csv'
+      ? `read_csv(${list}, ${hive}, header = true, sample_size = -1, allow_quoted_nulls = false${types === '' ? '' : `, types = {${types}}`})`
+      : `read_json(${list}, ${hive}, format = 'newline_delimited', sample_size = -1${types === '' ? '' : `, columns = {${types}}`})`;
+  const found = await describe(connection, reader(''), files, WHERE, labels.path);
+  const present = declared.filter((field) => found.has(field.name));
+  const types =
+    labels.type === 'csv'
+      ? present.map((field) => `${text(field.name)}: 'VARCHAR'`)
+      : [...found].map(
+          ([column, type]) =>
+            `${text(column)}: ${text(present.some((field) => field.name === column) ? 'JSON' : type)}`,
+        );
+  const replaced = present.map((field) => {
+    const value = name(field.name);
+    const cast =
+      labels.type === 'csv' ? textCast(value, field.dtype) : castOf(value, 'JSON', field.dtype)!;
+    // A value that does not fit stays text, for `check` to find and name.
+    return `${castExpression(cast, value, field.dtype)} AS ${value}`;
+  });
+  const replace = replaced.length === 0 ? '' : ` REPLACE (${replaced.join(', ')})`;
+  return `SELECT *${replace} FROM ${reader(types.join(', '))}`;
+}
+
+/** Rows of a program: declared columns are coerced, the others take the type of their values. */
+async function loadRows(
+  connection: DuckDBConnection,
+  table: string,
+  rows: readonly Readonly<Record<string, unknown>>[],
+  declared: Schema,
+): Promise<void> {
+  const names = [...new Set(rows.flatMap((row) => Object.keys(row)))];
+  if (rows.length === 0) names.push(...declared.map((field) => field.name));
+  const schema = names.map(
+    (column): Field =>
+      declared.find((field) => field.name === column) ?? {
+        name: column,
+        dtype: guessDtype(rows.map((row) => row[column])),
+      },
+  );
+  const columns = Object.fromEntries(
+    schema.map(({ name: column, dtype }) => [
+      column,
+      columnOf(
+        dtype,
+        rows.map((row, i): Scalar | null => {
+          try {
+            return coerce(textOf(row[column], dtype), dtype, { column, row: i });
+          } catch (error) {
+            throw error instanceof SamewiseError && error.code !== 'types/nan'
+              ? new SamewiseError('offline/bad-labels', error.message, {
+                  where: error.where,
+                  hint: error.hint,
+                })
+              : error;
+          }
+        }),
+      ),
+    ]),
+  );
+  await createTable(connection, table, schema);
+  const batch: Batch = { length: rows.length, columns };
+  if (rows.length > 0) await appendBatch(connection, table, schema, batch);
+}
+
+function guessDtype(values: readonly unknown[]): Dtype {
+  const given = values.filter((value) => value !== null && value !== undefined);
+  const all = (test: (value: unknown) => boolean): boolean => given.every(test);
+  if (given.length === 0) return string;
+  if (all((value) => typeof value === 'boolean')) return bool;
+  if (
+    all(
+      (v) => (typeof v === 'bigint' && v >= INT64_MIN && v <= INT64_MAX) || Number.isSafeInteger(v),
+    )
+  )
+    return int64;
+  if (all((value) => typeof value === 'number')) return float64;
+  if (all((value) => value instanceof Date)) return timestamp;
+  return string;
+}
+
+/** What a text column shows of a value that is not text. */
+function textOf(value: unknown, dtype: Dtype): unknown {
+  if (dtype.kind !== 'string' || value === null || value === undefined) return value;
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+function missing(field: Field, columns: ReadonlyMap<string, string>): SamewiseError {
+  const near = nearest(field.name, columns.keys());
+  return new SamewiseError('offline/bad-labels', `the labels have no column ${field.name}`, {
+    where: { column: field.name },
+    hint:
+      near === undefined ? `they have ${[...columns.keys()].join(', ')}` : `did you mean ${near}?`,
+  });
+}
+
+/** Looks for the first label whose time is null or whose declared value is none. */
+async function check(
+  connection: DuckDBConnection,
+  relation: Relation,
+  timeColumn: string,
+): Promise<void> {
+  const none = new SamewiseError('offline/bad-labels', 'a label is not right');
+  const fault = await explain(connection, relation, none, {}, timeColumn);
+  if (!(fault instanceof SamewiseError) || fault === none) return;
+  if (fault.code === 'types/nan') throw fault;
+  throw new SamewiseError('offline/bad-labels', fault.message, {
+    where: fault.where,
+    hint: fault.hint,
+  });
+}

@@ -1,0 +1,301 @@
+/** Training sets: labels and a plan in, one file out, a row for each label in label order. */
+import { join } from 'node:path';
+import type { DuckDBConnection } from '@duckdb/node-api';
+import { SamewiseError } from '../../base/errors.ts';
+import { assemble, keyColumnsOf, planService, type ServicePlan } from '../../model/index.ts';
+import type { Batch, Schema } from '../../types/batch.ts';
+import type { Column } from '../../types/column.ts';
+import { float64, timestamp } from '../../types/dtype.ts';
+import type { Progress, TrainingRequest } from '../contract.ts';
+import { appendBatch, createTable } from './append_table.ts';
+import { joinBatches, sliceBatch } from './columns.ts';
+import { type Engine, name, withConnection } from './engine.ts';
+import type { Feeds } from './feed.ts';
+import { type Labels, openLabels } from './labels.ts';
+import { type Asked, lookUp } from './lookup.ts';
+import { readBatches, wireExpression } from './read.ts';
+import type { Paths } from './scan.ts';
+import { BLOCK_ROWS, Scatter } from './scatter.ts';
+import { copyQuery, writeWhole } from './write.ts';
+
+export interface TrainContext {
+  readonly engine: Engine;
+  readonly feeds: Feeds;
+  readonly paths: Paths;
+}
+
+/** What was made, besides the file. */
+export interface Trained {
+  readonly rows: number;
+  readonly bytes: number;
+  readonly scannedRows: Readonly<Record<string, number>>;
+  readonly warnings: readonly string[];
+  readonly labelFiles: readonly string[];
+  readonly sourceFiles: Readonly<Record<string, readonly string[]>>;
+}
+
+/** Builds the training set of a request into its output file. The manifest is the caller's. */
+export async function buildTrainingSet(
+  context: TrainContext,
+  request: TrainingRequest,
+): Promise<Trained> {
+  const { engine } = context;
+  const plan = planService(request.catalog, request.members);
+  const table = engine.tableName('labels');
+  return withConnection(engine, request.signal, async (connection) => {
+    const run = new TrainingRun(context, request, plan, connection, table);
+    try {
+      return await run.run();
+    } finally {
+      await run.close();
+    }
+  });
+}
+
+class TrainingRun {
+  readonly #context: TrainContext;
+  readonly #request: TrainingRequest;
+  readonly #plan: ServicePlan;
+  readonly #connection: DuckDBConnection;
+  readonly #table: string;
+  readonly #looked: Scatter[] = [];
+  #asked: Scatter | null = null;
+  readonly #scanned: Record<string, number> = {};
+  readonly #files: Record<string, readonly string[]> = {};
+  readonly #keyless: Record<string, number> = {};
+
+  constructor(
+    context: TrainContext,
+    request: TrainingRequest,
+    plan: ServicePlan,
+    connection: DuckDBConnection,
+    table: string,
+  ) {
+    this.#context = context;
+    this.#request = request;
+    this.#plan = plan;
+    this.#connection = connection;
+    this.#table = table;
+  }
+
+  async run(): Promise<Trained> {
+    const { paths } = this.#context;
+    const plan = this.#plan;
+    this.#report('labels', 0, null);
+    const labels = await openLabels(this.#connection, {
+      labels: this.#request.labels,
+      timeColumn: this.#request.timeColumn,
+      needed: [...plan.keyColumns, ...plan.requestColumns],
+      projectDir: paths.projectDir,
+      table: this.#table,
+    });
+    this.#report('labels', labels.rows, labels.rows);
+    checkNames(plan, labels);
+    if (this.#needsRequest()) this.#asked = await this.#loadRequest(labels);
+    for (let i = 0; i < plan.lookups.length; i++) await this.#lookUp(i, labels);
+    const bytes = await this.#write(labels);
+    return {
+      rows: labels.rows,
+      bytes,
+      scannedRows: this.#scanned,
+      warnings: Object.entries(this.#keyless).map(
+        ([view, rows]) => `${rows} events of ${view} have no key and belong to nobody`,
+      ),
+      labelFiles: labels.files,
+      sourceFiles: this.#files,
+    };
+  }
+
+  #report(phase: string, rows: number, totalRows: number | null): void {
+    const progress: Progress = { phase, rows, totalRows };
+    this.#request.onProgress?.(progress);
+  }
+
+  /** Label columns are only carried through JavaScript where an on-demand view or a look-up via a feature needs them. */
+  #needsRequest(): boolean {
+    const { lookups, computations } = this.#plan;
+    return computations.length > 0 || lookups.some(({ level }) => level > 0);
+  }
+
+  #requestSchema(): Schema {
+    const { keyColumns, requestColumns } = this.#plan;
+    return [...keyColumns, ...requestColumns];
+  }
+
+  async #loadRequest(labels: Labels): Promise<Scatter> {
+    const schema = this.#requestSchema();
+    const scatter = this.#scatter(
+      labels.rows,
+      schema.map(({ dtype }) => dtype),
+      'request',
+    );
+    const columns = schema.map((field) => wireExpression(labels.value(field.name), field.dtype));
+    const batches = readBatches(
+      this.#connection,
+      `SELECT rowid::DOUBLE, ${columns.join(', ')} FROM ${name(labels.table)}`,
+      [{ name: 'samewise:row', dtype: float64 }, ...schema],
+    );
+    for await (const batch of batches)
+      scatter.add(
+        (batch.columns['samewise:row'] as Column & { kind: 'float64' }).data,
+        schema.map((field) => batch.columns[field.name]!),
+      );
+    return scatter;
+  }
+
+  #scatter(rows: number, dtypes: Schema[number]['dtype'][], what: string): Scatter {
+    const { engine } = this.#context;
+    return new Scatter(rows, dtypes, join(engine.spillDir, `${this.#table}-${what}`));
+  }
+
+  async #lookUp(index: number, labels: Labels): Promise<void> {
+    const lookup = this.#plan.lookups[index]!;
+    const { source, view } = lookup.program;
+    const out = this.#scatter(labels.rows, [...lookup.dtypes], `lookup-${index}`);
+    this.#looked.push(out);
+    const via = lookup.level > 0;
+    const asked = via
+      ? await this.#askVia(index, labels)
+      : askLabels(lookup.keys, labels, this.#request.timeColumn);
+    let done = 0;
+    try {
+      this.#files[source.name] = await lookUp(
+        {
+          engine: this.#context.engine,
+          paths: this.#context.paths,
+          lookup,
+          asked,
+          through: this.#request.through,
+          knowledge: this.#request.knowledge,
+          signal: this.#request.signal,
+          onHistory: (rows) => {
+            this.#scanned[source.name] = (this.#scanned[source.name] ?? 0) + rows;
+            this.#report(`scan ${source.name}`, this.#scanned[source.name]!, null);
+          },
+          onKeyless: (rows) => {
+            this.#keyless[view.name] = (this.#keyless[view.name] ?? 0) + rows;
+          },
+          onLabels: (rows) => {
+            done += rows;
+            this.#report(`join ${view.name}`, done, labels.rows);
+          },
+        },
+        out,
+      );
+    } finally {
+      if (via) await this.#connection.run(`DROP TABLE ${asked.from}`);
+    }
+  }
+
+  /** The keys of a look-up via features of earlier ones, as a table. */
+  async #askVia(index: number, labels: Labels): Promise<Asked> {
+    const { engine } = this.#context;
+    const lookup = this.#plan.lookups[index]!;
+    const keys = lookup.program.keyDtypes.map((dtype, i) => ({ name: `k${i}`, dtype }));
+    const schema: Schema = [{ name: 't', dtype: timestamp }, ...keys];
+    const table = await createTable(this.#connection, engine.tableName('via'), schema);
+    const times = exactBatches(
+      readBatches(
+        this.#connection,
+        `SELECT epoch_us(${labels.value(this.#request.timeColumn)})::DOUBLE FROM ${name(labels.table)}`,
+        [{ name: 't', dtype: timestamp }],
+        BLOCK_ROWS,
+      ),
+      BLOCK_ROWS,
+    );
+    const writer = await engine.connect();
+    try {
+      let block = 0;
+      for await (const batch of times) {
+        const looked = this.#looked.slice(0, index).map((scatter) => scatter.block(block));
+        const request = this.#requestBlock(block, batch.length);
+        const columns: Record<string, Column> = { t: batch.columns.t! };
+        keyColumnsOf(this.#plan, lookup, looked, request).forEach((column, i) => {
+          columns[`k${i}`] = column;
+        });
+        await appendBatch(writer, table, schema, { length: batch.length, columns });
+        block++;
+      }
+    } finally {
+      writer.closeSync();
+    }
+    return { from: name(table), row: 'rowid', time: 't', keys: keys.map((key) => key.name) };
+  }
+
+  #requestBlock(block: number, rows: number): Batch {
+    if (this.#asked === null) return { length: rows, columns: {} };
+    const columns = this.#asked.block(block);
+    return {
+      length: rows,
+      columns: Object.fromEntries(this.#requestSchema().map((f, i) => [f.name, columns[i]!])),
+    };
+  }
+
+  async #write(labels: Labels): Promise<number> {
+    const { feeds } = this.#context;
+    const { output } = this.#request;
+    const schema = this.#plan.outputs.map(({ name: column, dtype }) => ({ name: column, dtype }));
+    return writeWhole(output.path, (partial) =>
+      feeds.use(this.#connection, { schema, pieces: this.#pieces(labels.rows) }, async (from) => {
+        const sql = `SELECT l.*, f.* FROM ${name(labels.table)} l POSITIONAL JOIN ${from} f`;
+        await copyQuery(this.#connection, sql, output.format as 'parquet' | 'csv', partial);
+      }),
+    );
+  }
+
+  *#pieces(rows: number): Generator<readonly Column[]> {
+    for (let block = 0; block * BLOCK_ROWS < rows; block++) {
+      this.#request.signal?.throwIfAborted();
+      const length = Math.min(BLOCK_ROWS, rows - block * BLOCK_ROWS);
+      const looked = this.#looked.map((scatter) => scatter.block(block));
+      yield assemble(this.#plan, looked, this.#requestBlock(block, length)).columns;
+      this.#report('write', block * BLOCK_ROWS + length, rows);
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const scatter of [...this.#looked, this.#asked]) scatter?.close();
+    await this.#connection.run(`DROP TABLE IF EXISTS ${name(this.#table)}`);
+  }
+}
+
+function askLabels(
+  keys: ServicePlan['lookups'][number]['keys'],
+  labels: Labels,
+  timeColumn: string,
+): Asked {
+  return {
+    from: name(labels.table),
+    row: 'rowid',
+    time: labels.value(timeColumn),
+    keys: keys.map((slot) => labels.value((slot as { column: string }).column)),
+  };
+}
+
+/** Regroups batches so that each has exactly `rows` rows, but for the last. */
+async function* exactBatches(batches: AsyncIterable<Batch>, rows: number): AsyncGenerator<Batch> {
+  let pending: Batch | null = null;
+  for await (const batch of batches) {
+    let rest: Batch = pending === null ? batch : joinBatches([pending, batch]);
+    while (rest.length >= rows) {
+      yield sliceBatch(rest, 0, rows);
+      rest = sliceBatch(rest, rows, rest.length);
+    }
+    pending = rest.length === 0 ? null : rest;
+  }
+  if (pending !== null) yield pending;
+}
+
+/** Outputs beside the labels' own columns: no name may come twice. */
+function checkNames(plan: ServicePlan, labels: Labels): void {
+  const taken = new Map([...labels.columns.keys()].map((column) => [column.toLowerCase(), column]));
+  for (const output of plan.outputs) {
+    const column = taken.get(output.name.toLowerCase());
+    if (column === undefined) continue;
+    throw new SamewiseError(
+      'offline/bad-labels',
+      `the labels have a column ${column}, which is also the name of ${output.ref}`,
+      { where: { column }, hint: 'rename the label column, or use the view with as("…")' },
+    );
+  }
+}
