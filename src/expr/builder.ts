@@ -62,21 +62,21 @@ export class Value<D extends Dtype> {
   // Arithmetic. Dividing by zero gives null; whole numbers that overflow are an error.
 
   add<const R extends NumberOperand>(this: Numeric, other: R): Value<Promote<D, TypeBeside<R, D>>> {
-    return callWith('add', this, [other]);
+    return arithmetic('add', this, other);
   }
   sub<const R extends NumberOperand>(this: Numeric, other: R): Value<Promote<D, TypeBeside<R, D>>> {
-    return callWith('sub', this, [other]);
+    return arithmetic('sub', this, other);
   }
   mul<const R extends NumberOperand>(this: Numeric, other: R): Value<Promote<D, TypeBeside<R, D>>> {
-    return callWith('mul', this, [other]);
+    return arithmetic('mul', this, other);
   }
   /** Quotient as float64; null where `other` is zero. */
   div(this: Numeric, other: NumberOperand): Value<Float64Type> {
-    return callWith('div', this, [other]);
+    return arithmetic('div', this, other);
   }
   /** Remainder with the sign of the dividend; null where `other` is zero. */
   mod<const R extends NumberOperand>(this: Numeric, other: R): Value<Promote<D, TypeBeside<R, D>>> {
-    return callWith('mod', this, [other]);
+    return arithmetic('mod', this, other);
   }
   neg(this: Numeric): Value<Promote<D, D>> {
     return callWith('neg', this, []);
@@ -195,7 +195,7 @@ export class Value<D extends Dtype> {
     return callWith('sqrt', this, []);
   }
   pow(this: Numeric, exponent: NumberOperand): Value<Float64Type> {
-    return callWith('pow', this, [exponent]);
+    return arithmetic('pow', this, exponent);
   }
   /** How many of the ascending `edges` are at or below the value. */
   bucketize(this: Numeric, edges: readonly number[]): Value<Int32Type> {
@@ -504,6 +504,11 @@ function callWith(
   params?: Params,
 ): Value<any> {
   return call(fn, [first, ...others.map((other) => asValue(other, first.dtype))], params);
+}
+
+/** Arithmetic is done in float64 where a float takes part, so a plain number beside a float32 is not rounded to it. */
+function arithmetic(fn: string, left: Value<any>, right: unknown): Value<any> {
+  return call(fn, [left, asValue(right, left.dtype.kind === 'float32' ? float64 : left.dtype)]);
 }
 
 /** A Value as it is; a plain value as a literal that fits beside a value of `beside`. */

@@ -59,7 +59,7 @@ export function jsFunction<const I extends Inputs, const O extends Dtype>(
       );
   const source = bundle(options.fn, helpers, name);
   const hash = sha256Hex(source);
-  functionFrom({ name, source });
+  functionFrom({ name, source, hash });
   return Object.freeze({
     name,
     source,

@@ -1,5 +1,6 @@
 /** Running a user's function, from its source alone, in strict mode and without the globals it must not touch. */
 import { SamewiseError } from '../base/errors.ts';
+import { sha256Hex } from '../base/hash.ts';
 import { scalarAt } from '../types/column.ts';
 import { printDtype } from '../types/dtype.ts';
 import { coerce } from '../types/scalar.ts';
@@ -21,10 +22,15 @@ const PURE_MATH = Object.freeze(
   ),
 );
 
-/** The function that a source evaluates to; `expr/bad-function` if it is not one. */
-export function functionFrom(node: { name: string; source: string }): Body {
+/** The function that a source evaluates to; `expr/bad-function` if it is none or is not what was hashed. */
+export function functionFrom(node: Pick<JsCall, 'name' | 'source' | 'hash'>): Body {
   let body = bySource.get(node.source);
   if (body === undefined) {
+    if (sha256Hex(node.source) !== node.hash)
+      throw new SamewiseError(
+        'expr/bad-function',
+        `the source of ${node.name} is not what its hash says`,
+      );
     try {
       const shadowed = [...FORBIDDEN_GLOBALS];
       const make = new Function('Math', ...shadowed, `'use strict'; return (${node.source}\n);`);

@@ -10,20 +10,22 @@ import type { Case, Expr, JsCall, Literal } from './ir.ts';
 
 /** Deepest nesting of an expression: far beyond what people write, well within the stack. */
 export const MAX_DEPTH = 500;
+/** Most nodes of an expression written out in full, where a shared part counts as often as it is used. */
+export const MAX_NODES = 100_000;
 
 /**
  * The type of `expr` over rows of `schema`. Throws `expr/unknown-column`, `expr/unknown-function`,
- * `expr/type-mismatch`, `expr/wrong-arity`, `expr/bad-param`, `expr/bad-literal` or `expr/too-deep`; `where.field`
+ * `expr/type-mismatch`, `expr/wrong-arity`, `expr/bad-param`, `expr/bad-literal` or `expr/too-large`; `where.field`
  * is the path to the place, such as `div.args[0].case.branches[1].when`.
  */
 export function typeOf(expr: Expr, schema: Schema): Dtype {
   const columns = new Map(schema.map((field) => [field.name, field.dtype]));
   const known = new Map<Expr, Dtype>();
+  const sizes = new Map<Expr, number>();
   const visit = (node: Expr, depth: number): Dtype => {
     const done = known.get(node);
     if (done !== undefined) return done;
-    if (depth > MAX_DEPTH)
-      throw new SamewiseError('expr/too-deep', `expressions nest at most ${MAX_DEPTH} deep`);
+    if (depth > MAX_DEPTH) throw tooLarge(`nest at most ${MAX_DEPTH} deep`);
     const dtype = inField(headOf(node), () => {
       if (node.kind === 'column') {
         const found = columns.get(node.name);
@@ -35,6 +37,9 @@ export function typeOf(expr: Expr, schema: Schema): Dtype {
       );
       return typeFrom(node, children);
     });
+    const size = childrenOf(node).reduce((sum, [, child]) => sum + sizes.get(child)!, 1);
+    if (size > MAX_NODES) throw tooLarge(`have at most ${MAX_NODES} nodes`);
+    sizes.set(node, size);
     known.set(node, dtype);
     return dtype;
   };
@@ -160,6 +165,12 @@ function jsType(node: JsCall, children: readonly Dtype[]): Dtype {
       );
   });
   return node.output;
+}
+
+function tooLarge(limit: string): SamewiseError {
+  return new SamewiseError('expr/too-large', `expressions ${limit}`, {
+    hint: 'compute a part of it as a feature of its own',
+  });
 }
 
 function unknownColumn(name: string, names: Iterable<string>): SamewiseError {

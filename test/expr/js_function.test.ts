@@ -1,18 +1,13 @@
 /** Functions in TypeScript: what is refused, what is carried, what happens when they fail. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { column, compile, jsFunction, printExpr } from '../../src/expr/index.ts';
-import { batchOf } from '../../src/types/batch.ts';
-import { columnOf, scalarsOf } from '../../src/types/column.ts';
-import { type Dtype, float64, int64, list, string, vector } from '../../src/types/dtype.ts';
+import { column, jsFunction, printExpr, type Value } from '../../src/expr/index.ts';
+import { float64, int64, list, string, vector } from '../../src/types/dtype.ts';
+import { evaluate } from './run.ts';
 
 const amount = column('amount', float64);
-const schema = [{ name: 'amount', dtype: float64 }];
-
-function evaluate(value: { expr: any }, amounts: (number | null)[]) {
-  const program = compile([value.expr], schema);
-  return scalarsOf(program.run(batchOf({ amount: columnOf(float64, amounts) }))[0]!);
-}
+const over = (value: Value<any>, amounts: (number | null)[]) =>
+  evaluate(value, { amount: [float64, amounts] });
 
 const around = 3;
 const scale = () => 100;
@@ -37,7 +32,7 @@ test('a pure function runs, with nulls passed by', () => {
       return total > 100 ? null : Math.max(total, 0);
     },
   });
-  assert.deepEqual(evaluate(f.call({ amount }), [1, null, 200, -5]), [2, null, null, 0]);
+  assert.deepEqual(over(f.call({ amount }), [1, null, 200, -5]), [2, null, null, 0]);
   assert.match(printExpr(f.call({ amount }).expr), /^js bump#[0-9a-f]{12}\(amount => amount\)$/);
 });
 
@@ -49,7 +44,7 @@ test('helpers are bundled, and may call each other', () => {
     fn: ({ amount }) => round2(amount),
     helpers: { round2, scale },
   });
-  assert.deepEqual(evaluate(f.call({ amount }), [1.239]), [1.24]);
+  assert.deepEqual(over(f.call({ amount }), [1.239]), [1.24]);
   assert.equal(f.hash.length, 64);
 });
 
@@ -60,19 +55,17 @@ test('every kind of value goes in and out', () => {
     output: string,
     fn: ({ n, tags, v }) => `${n + 1n}|${tags.map((t) => t ?? '-').join(',')}|${v[0]}`,
   });
-  const columns: [string, Dtype, any][] = [
-    ['n', int64, 2n ** 60n],
-    ['tags', list(string), ['a', null]],
-    ['v', vector(2), Float32Array.of(0.5, 1)],
-  ];
-  const values = columns.map(([name, dtype]) => column(name, dtype)) as any[];
-  const { expr } = f.call({ n: values[0], tags: values[1], v: values[2] });
-  const program = compile(
-    [expr],
-    columns.map(([name, dtype]) => ({ name, dtype })),
-  );
-  const batch = batchOf(Object.fromEntries(columns.map(([n, t, v]) => [n, columnOf(t, [v])])));
-  assert.deepEqual(scalarsOf(program.run(batch)[0]!), ['1152921504606846977|a,-|0.5']);
+  const value = f.call({
+    n: column('n', int64),
+    tags: column('tags', list(string)),
+    v: column('v', vector(2)),
+  });
+  const columns = {
+    n: [int64, [2n ** 60n]],
+    tags: [list(string), [['a', null]]],
+    v: [vector(2), [Float32Array.of(0.5, 1)]],
+  } as const;
+  assert.deepEqual(evaluate(value, columns), ['1152921504606846977|a,-|0.5']);
 });
 
 test('impure functions are refused, with the line', () => {
@@ -191,7 +184,7 @@ test('layout and comments do not change the hash, meaning does', () => {
     },
   };
   const f = jsFunction({ name: 'f', inputs: { amount: float64 }, output: float64, fn: method.fn });
-  assert.deepEqual(evaluate(f.call({ amount }), [4]), [8]);
+  assert.deepEqual(over(f.call({ amount }), [4]), [8]);
 });
 
 test('a failure names the function and the row', () => {
@@ -203,17 +196,17 @@ test('a failure names the function and the row', () => {
     if (amount > 1) throw new Error('too much');
     return amount;
   });
-  assert.throws(() => evaluate(boom, [1, 2]), {
+  assert.throws(() => over(boom, [1, 2]), {
     code: 'expr/function-failed',
     message: 'risky threw: too much',
     where: { row: 1 },
   });
   for (const fn of [() => 'x', () => Number.NaN, () => undefined, () => [1]])
-    assert.throws(() => evaluate(call(fn), [1]), { code: 'expr/bad-function-result' });
+    assert.throws(() => over(call(fn), [1]), { code: 'expr/bad-function-result' });
   const stateful = call(function counted() {
     return ((counted as any).n = 1);
   });
-  assert.throws(() => evaluate(stateful, [1]), { code: 'expr/function-failed' });
+  assert.throws(() => over(stateful, [1]), { code: 'expr/function-failed' });
 });
 
 test('inputs must fit', () => {
@@ -229,5 +222,5 @@ test('inputs must fit', () => {
   assert.throws(() => f.call({}), { code: 'expr/wrong-arity' });
   // @ts-expect-error the function returns a string
   jsFunction({ name: 'g', inputs: { amount: float64 }, output: float64, fn: () => 'x' });
-  assert.deepEqual(evaluate(f.call({ amount: 7 }), [1]), [7]);
+  assert.deepEqual(over(f.call({ amount: 7 }), [1]), [7]);
 });

@@ -433,26 +433,26 @@ function calls(dtype: Dtype, gen: Gen, depth: number): fc.Arbitrary<Expr>[] {
   return out;
 }
 
+const made = new Map<string, fc.Arbitrary<Expr>>();
+
 /** A well-typed expression of type `dtype`, at most `depth` calls deep. */
 export const exprOf: Gen = (dtype, depth) => {
-  const leaf = fc.oneof(
-    {
-      weight: 4,
-      arbitrary: any('a', 'b').map(
-        (which): Expr => ({ kind: 'column', name: `${which}_${printDtype(dtype)}` }),
-      ),
-    },
-    {
-      weight: 1,
-      arbitrary: fc
-        .option(scalar(dtype), { freq: 8 })
-        .map((v): Expr => ({ kind: 'literal', dtype, value: scalarToJson(v, dtype) })),
-    },
-  );
-  if (depth <= 0) return leaf;
-  // The choice comes first, so that only the chosen call is built.
-  const count = calls(dtype, () => fc.constant({ kind: 'column', name: '' }), 0).length;
-  return fc
-    .integer({ min: 0, max: count })
-    .chain((i) => (i === count ? leaf : calls(dtype, exprOf, depth)[i]!));
+  const key = `${printDtype(dtype)} ${depth}`;
+  let arbitrary = made.get(key);
+  if (arbitrary === undefined) {
+    const leaf = leafOf(dtype);
+    arbitrary = depth <= 0 ? leaf : fc.oneof(leaf, ...calls(dtype, exprOf, depth));
+    made.set(key, arbitrary);
+  }
+  return arbitrary;
 };
+
+function leafOf(dtype: Dtype): fc.Arbitrary<Expr> {
+  const column = any('a', 'b').map(
+    (which): Expr => ({ kind: 'column', name: `${which}_${printDtype(dtype)}` }),
+  );
+  const literal = fc
+    .option(scalar(dtype), { freq: 8 })
+    .map((v): Expr => ({ kind: 'literal', dtype, value: scalarToJson(v, dtype) }));
+  return fc.oneof({ weight: 4, arbitrary: column }, { weight: 1, arbitrary: literal });
+}
