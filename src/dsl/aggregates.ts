@@ -86,12 +86,12 @@ export function last<D extends Dtype>(value: Value<D>): Of<D> {
   return of('last', value);
 }
 
-/** The `k` oldest values, oldest first. */
+/** The `k` oldest values that are not null, oldest first. */
 export function firstK<D extends Dtype>(value: Value<D>, k: number): Of<ListType<D>> {
   return of('first_k', value, { k });
 }
 
-/** The `k` newest values, newest first. */
+/** The `k` newest values that are not null, oldest first: the newest is the last. */
 export function lastK<D extends Dtype>(value: Value<D>, k: number): Of<ListType<D>> {
   return of('last_k', value, { k });
 }

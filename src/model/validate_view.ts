@@ -1,8 +1,9 @@
 /** Validation of feature views: references, keys, the types of every feature, its window, retention. */
-import { aggregateFor } from '../aggregate/index.ts';
+import { aggregateFor, completeSpec } from '../aggregate/index.ts';
 import type { Window } from '../aggregate/window.ts';
 import { formatDuration } from '../base/duration.ts';
 import { SamewiseError, type Where } from '../base/errors.ts';
+import { canonicalJson } from '../base/hash.ts';
 import { type DurationUs, US_PER_DAY, US_PER_HOUR } from '../base/time.ts';
 import { typeOf } from '../expr/index.ts';
 import type { Expr } from '../expr/ir.ts';
@@ -79,10 +80,19 @@ function checkFilter(problems: Problems, view: FeatureView, source: Source): voi
     problems.add('model/bad-filter', `where is a ${printDtype(dtype)}, not a bool`, place);
 }
 
-/** Throws the coded error of the expression's or the aggregate's type check, or `model/bad-dtype`. */
+/** Throws the coded error of the expression's or the aggregate's check, `model/bad-dtype`, `model/incomplete-aggregate`. */
 function checkFeatureType(feature: Feature, columns: Schema): void {
   const input = feature.input === null ? null : typeOf(feature.input, columns);
+  const { fn, params } = feature.aggregate;
   checkDeclared(feature.dtype, aggregateFor(feature.aggregate, input).output);
+  const complete = completeSpec(fn, params);
+  if (canonicalJson(complete) !== canonicalJson(feature.aggregate)) {
+    throw new SamewiseError(
+      'model/incomplete-aggregate',
+      `${fn} leaves parameters to their defaults, which are part of its meaning`,
+      { hint: `write them out: ${JSON.stringify(complete.params)}` },
+    );
+  }
 }
 
 /** Throws `model/bad-dtype` unless a feature's declared type is what it computes. */
