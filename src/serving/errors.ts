@@ -10,16 +10,12 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   'serving/unsupported-media-type': 415,
   'serving/header-too-large': 431,
   'serving/name-taken': 409,
-  'serving/output-exists': 409,
-  'serving/damaged-definition': 500,
   'serving/internal': 500,
   'serving/not-ready': 503,
   'serving/unsettled-page': 503,
   'registry/stale-plan': 409,
   'timeline/beyond-retention': 400,
-  'offline/disk-full': 507,
-  'offline/io': 500,
-  'offline/store-failed': 500,
+  'offline/write-failed': 500,
 };
 
 /** What an area's errors say: the request is wrong (400), our data are (500), or something that we need is away (503). */
@@ -31,6 +27,7 @@ const STATUS_BY_AREA: Readonly<Record<string, number>> = {
   expr: 400,
   dsl: 400,
   plan: 400,
+  app: 400,
   offline: 400,
   aggregate: 500,
   timeline: 500,
@@ -39,12 +36,15 @@ const STATUS_BY_AREA: Readonly<Record<string, number>> = {
   registry: 503,
 };
 
+/** Areas in which `unknown-…` says that something asked by name does not exist. */
+const NAMING_AREAS = ['serving', 'model', 'plan'];
+
 /** The HTTP status of a coded error. */
 export function statusOf(error: SamewiseError): number {
   const exact = STATUS_BY_CODE[error.code];
   if (exact !== undefined) return exact;
   const [area, what] = error.code.split('/') as [string, string];
-  if ((area === 'serving' || area === 'model') && what.startsWith('unknown-')) {
+  if (NAMING_AREAS.includes(area) && what.startsWith('unknown-')) {
     return what === 'unknown-field' ? 400 : 404;
   }
   return STATUS_BY_AREA[area] ?? 500;
@@ -91,8 +91,6 @@ export function coded(error: unknown): SamewiseError {
       return new SamewiseError('serving/unsupported-media-type', 'the body has to be JSON', {
         hint: 'send Content-Type: application/json',
       });
-    case 'FST_ERR_ASYNC_CONSTRAINT':
-      break;
     default:
       if (statusCode !== undefined && statusCode >= 400 && statusCode < 500)
         return new SamewiseError('serving/bad-request', message);

@@ -1,6 +1,7 @@
 /** A small world that several tests share: customers who pay in cities, routes, one on-demand view, one service. */
 import { parseInstant } from '../../src/base/time.ts';
 import type { Definition, Member, OnDemandView } from '../../src/model/index.ts';
+import type { OnlineStore } from '../../src/online/contract.ts';
 import { list } from '../../src/types/dtype.ts';
 import type { Scalar } from '../../src/types/scalar.ts';
 import {
@@ -9,7 +10,6 @@ import {
   float64,
   int64,
   materialize,
-  type memoryOnline,
   over,
   source,
   string,
@@ -133,7 +133,7 @@ export const FLIGHTS: readonly Row[] = [
   { id: 3n, at: parseInstant('2024-03-08'), origin: '東京', number: BIG, delay: -3 },
 ];
 
-export async function fill(online: ReturnType<typeof memoryOnline>): Promise<void> {
+export async function fill(online: OnlineStore): Promise<void> {
   for (const name of ['spending', 'profile', 'city_stats'])
     await materialize(
       online,

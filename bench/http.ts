@@ -1,0 +1,140 @@
+/**
+ * Serving over HTTP against a bare `node:http` server that answers a constant of the same size. Servers run on one core, the
+ * load (wrk) on another; rounds alternate, and the median of their ratios counts.
+ */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { printBenchReport } from './report.ts';
+
+const ROUNDS = 5;
+const SECONDS = 3;
+const CONNECTIONS = 16;
+const TEN = 'count_1d,count_7d,count_30d,sum_1d,mean_7d,mean_30d,max_30d,last_5,city,was_online';
+const THOUSAND = Array.from(
+  { length: 1000 },
+  (_, i) => `wide_${i % 10}_${Math.floor(i / 10)}`,
+).join();
+
+const about =
+  'One entity × 10 features (8 windowed, 2 latest; 100 events an entity, entities taken in turn) from LMDB over GET, keep-alive. ' +
+  'Server on one core, wrk with 16 connections on the other; the peer is node:http answering a constant of the same size.';
+const report = { title: 'HTTP', command: 'node bench/http.ts', about };
+
+function has(tool: string): boolean {
+  try {
+    execFileSync('which', [tool], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'samewise-bench-http-'));
+const children: ChildProcess[] = [];
+
+async function serve(kind: 'bare' | 'samewise'): Promise<number> {
+  const script = join(import.meta.dirname, 'http_server.ts');
+  const child = spawn('taskset', ['-c', '0', process.execPath, script, kind, folder], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  children.push(child);
+  const [text] = (await once(child.stdout!, 'data')) as [Buffer];
+  return Number(text.toString());
+}
+
+interface Load {
+  readonly requestsPerSecond: number;
+  readonly p99Ms: number;
+}
+
+function load(port: number, features: string, connections: number): Load {
+  const lua = join(folder, 'load.lua');
+  writeFileSync(
+    lua,
+    `local i = 0
+request = function()
+  i = (i + 1) % 1000
+  return wrk.format("GET", "/api/v1/features/online?entity=customer&id=" .. i .. "&features=${features}")
+end
+done = function(summary, latency)
+  io.stderr:write(string.format("%f %f %d", summary.requests / summary.duration * 1e6, latency:percentile(99) / 1e3,
+    summary.errors.status + summary.errors.connect + summary.errors.read + summary.errors.timeout))
+end
+`,
+  );
+  const output = execFileSync(
+    'sh',
+    [
+      '-c',
+      `taskset -c 1 wrk -t1 -c${connections} -d${SECONDS} -s ${lua} http://127.0.0.1:${port} 2>&1 >/dev/null`,
+    ],
+    { encoding: 'utf8' },
+  );
+  const [requestsPerSecond, p99Ms, errors] = output.trim().split(' ').map(Number);
+  if (errors !== 0) throw new Error(`the load saw ${errors} errors: ${output}`);
+  return { requestsPerSecond: requestsPerSecond!, p99Ms: p99Ms! };
+}
+
+const median = (numbers: number[]) => numbers.sort((a, b) => a - b)[numbers.length >> 1]!;
+
+if (!has('wrk') || !has('taskset')) {
+  process.stderr.write('wrk or taskset is not installed (apt-get install wrk util-linux)\n');
+  printBenchReport({ ...report, rows: [{ what: 'not run', value: 'wrk or taskset is missing' }] });
+} else {
+  try {
+    const ours = await serve('samewise');
+    const url = `http://127.0.0.1:${ours}/api/v1/features/online?entity=customer&id=1&features=${TEN}`;
+    const constant = await (await fetch(url)).text();
+    writeFileSync(join(folder, 'constant'), constant);
+    const bare = await serve('bare');
+    load(ours, TEN, CONNECTIONS);
+    load(bare, TEN, CONNECTIONS);
+    const rounds = Array.from({ length: ROUNDS }, (_, i) => {
+      const peer = load(bare, TEN, CONNECTIONS);
+      const own = load(ours, TEN, CONNECTIONS);
+      const ratio = own.requestsPerSecond / peer.requestsPerSecond;
+      process.stderr.write(
+        `round ${i + 1}: bare ${Math.round(peer.requestsPerSecond)}/s, ours ${Math.round(own.requestsPerSecond)}/s (${(100 * ratio).toFixed(0)} %)\n`,
+      );
+      return { peer, own, ratio };
+    });
+    const ratio = median(rounds.map((round) => round.ratio));
+    const rate = (side: 'own' | 'peer') =>
+      Math.round(median(rounds.map((round) => round[side].requestsPerSecond))).toLocaleString('en');
+    const p99 = (side: 'own' | 'peer') =>
+      median(rounds.map((round) => round[side].p99Ms)).toFixed(2);
+    load(ours, THOUSAND, 1);
+    const wide = load(ours, THOUSAND, 1);
+    printBenchReport({
+      ...report,
+      rows: [
+        {
+          what: `bare node:http, ${constant.length} characters`,
+          value: `${rate('peer')} requests/s, p99 ${p99('peer')} ms`,
+        },
+        {
+          what: 'one entity × 10 features',
+          value: `${rate('own')} requests/s, p99 ${p99('own')} ms`,
+        },
+        {
+          what: 'ratio to bare node:http',
+          value: `${(100 * ratio).toFixed(0)} %`,
+          target: '≥ 60 % (aim 75 %)',
+          met: ratio >= 0.6,
+        },
+        {
+          what: 'one entity × 1,000 windowed features of 10 views, one connection',
+          value: `p99 ${wide.p99Ms.toFixed(2)} ms, ${Math.round(wide.requestsPerSecond)} requests/s`,
+          target: 'p99 < 10 ms',
+          met: wide.p99Ms < 10,
+        },
+      ],
+    });
+  } finally {
+    for (const child of children) child.kill();
+    rmSync(folder, { recursive: true });
+  }
+}

@@ -1,0 +1,93 @@
+/**
+ * The two servers that bench/http.ts compares: `samewise <folder>` reads features from LMDB, `bare <folder>` answers with
+ * the constant in `<folder>/constant`. Each prints its port when it listens.
+ */
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { systemClock } from '../src/base/clock.ts';
+import { US_PER_DAY, US_PER_HOUR } from '../src/base/time.ts';
+import { openLmdbStore } from '../src/online/lmdb.ts';
+import { bool, list } from '../src/types/dtype.ts';
+import {
+  entity,
+  feature,
+  float64,
+  int64,
+  materialize,
+  over,
+  serverOver,
+  source,
+  string,
+  view,
+} from '../test/serving/support.ts';
+
+const [kind, folder] = process.argv.slice(2) as [string, string];
+const CUSTOMERS = 1_000;
+const EVENTS_EACH = 100;
+
+const definitions = [
+  entity('customer', { customer_id: int64 }),
+  source('payments', { customer_id: int64, amount: float64, city: string, online: bool }),
+  view('spending', 'customer', ['customer_id'], 'payments', [
+    feature('count_1d', int64, 'count', null, over('1d')),
+    feature('count_7d', int64, 'count', null, over('7d')),
+    feature('count_30d', int64, 'count', null, over('30d')),
+    feature('sum_1d', float64, 'sum', 'amount', over('1d')),
+    feature('mean_7d', float64, 'avg', 'amount', over('7d')),
+    feature('mean_30d', float64, 'avg', 'amount', over('30d')),
+    feature('max_30d', float64, 'max', 'amount', over('30d')),
+    feature('last_5', list(float64), 'last_k', 'amount', over(null), null, { k: 5 }),
+  ]),
+  view('profile', 'customer', ['customer_id'], 'payments', [
+    feature('city', string, 'latest', 'city', over(null)),
+    feature('was_online', bool, 'latest', 'online', over(null)),
+  ]),
+  ...Array.from({ length: 10 }, (_, v) =>
+    view(
+      `wide_${v}`,
+      'customer',
+      ['customer_id'],
+      'payments',
+      Array.from({ length: 100 }, (_, f) =>
+        f % 2 === 0
+          ? feature(`wide_${v}_${f}`, float64, 'avg', 'amount', over(`${f + 1}h`))
+          : feature(`wide_${v}_${f}`, int64, 'count', null, over(`${f + 1}h`)),
+      ),
+    ),
+  ),
+];
+
+async function listen(): Promise<number> {
+  if (kind === 'bare') {
+    const text = readFileSync(`${folder}/constant`, 'utf8');
+    const length = Buffer.byteLength(text);
+    const server = createServer((_, response) => {
+      response.setHeader('content-type', 'application/json; charset=utf-8');
+      response.setHeader('content-length', length);
+      response.end(text);
+    });
+    await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+    return (server.address() as AddressInfo).port;
+  }
+  const online = await openLmdbStore(`${folder}/online`);
+  if ((await online.getMeta('filled')) === undefined) {
+    const nowUs = systemClock.nowUs();
+    const rows = Array.from({ length: CUSTOMERS * EVENTS_EACH }, (_, i) => ({
+      id: BigInt(i),
+      at: nowUs - Math.floor((i / CUSTOMERS / EVENTS_EACH) * 40 * US_PER_DAY) - US_PER_HOUR,
+      customer_id: BigInt(i % CUSTOMERS),
+      amount: Math.round(((i * 48_271) % 99_991) / 7) / 100,
+      city: ['Berlin', 'Zürich', 'São Paulo'][i % 3]!,
+      online: i % 2 === 0,
+    }));
+    for (const each of definitions)
+      if (each.kind === 'featureView') await materialize(online, definitions, each.name, rows);
+    await online.putMeta('filled', new Uint8Array(1));
+  }
+  const { app } = await serverOver(definitions, { online, clock: systemClock, refreshMs: 1000 });
+  await app.listen({ port: 0, host: '127.0.0.1' });
+  return (app.server.address() as AddressInfo).port;
+}
+
+process.stdout.write(`${await listen()}\n`);
