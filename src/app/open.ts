@@ -1,0 +1,77 @@
+/** The one place that names adapters: from configuration to a registry, an online store and an offline store. */
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { type Clock, systemClock } from '../base/clock.ts';
+import type { Catalog } from '../model/index.ts';
+import type { OfflineStore } from '../offline/contract.ts';
+import { openDuckdbStore } from '../offline/duckdb/index.ts';
+import type { OnlineStore } from '../online/contract.ts';
+import { openLmdbStore } from '../online/lmdb.ts';
+import type { Registry } from '../registry/contract.ts';
+import { openSqliteRegistry } from '../registry/sqlite.ts';
+import { type Config, readConfig } from './config.ts';
+import { loadDefinitions } from './definitions.ts';
+
+export interface App {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly registry: Registry;
+  readonly online: OnlineStore;
+  readonly offline: OfflineStore;
+  /** What the project's definitions file defines, validated. */
+  definitions(): Promise<Catalog>;
+  /** Gives back files, memory and locks; waits for what is being written. */
+  close(): Promise<void>;
+}
+
+/** Opens a project's stores, making those that are not there. Close it at the end. */
+export async function openApp(options: {
+  readonly projectDir: string;
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  readonly clock?: Clock;
+}): Promise<App> {
+  const config = readConfig(options.projectDir, options.environment);
+  const clock = options.clock ?? systemClock;
+  const opened: { close(): Promise<void> }[] = [];
+  const close = async () => {
+    for (const part of opened.toReversed()) await part.close();
+  };
+  try {
+    const registry = await openRegistry(config);
+    opened.push(registry);
+    const online = await openOnline(config);
+    opened.push(online);
+    const offline = await openOffline(config, clock);
+    opened.push(offline);
+    return {
+      config,
+      clock,
+      registry,
+      online,
+      offline,
+      definitions: () => loadDefinitions(config),
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+export async function openRegistry({ registry }: Config): Promise<Registry> {
+  mkdirSync(dirname(registry.path), { recursive: true });
+  return openSqliteRegistry(registry.path);
+}
+
+export async function openOnline({ online }: Config): Promise<OnlineStore> {
+  return openLmdbStore(online.path);
+}
+
+/** `threads`: how many DuckDB may use; by default as many as the machine has. */
+export async function openOffline(
+  { offline, projectDir, tempDir }: Config,
+  clock: Clock,
+  threads?: number,
+): Promise<OfflineStore> {
+  return openDuckdbStore({ historyDir: offline.path, projectDir, tempDir, clock, threads });
+}

@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { readConfig } from '../../src/app/config.ts';
+
+function project(config: string | null): string {
+  const path = mkdtempSync(join(tmpdir(), 'samewise-config-'));
+  if (config !== null) writeFileSync(join(path, 'samewise.config.json'), config);
+  return path;
+}
+
+test('an empty configuration is the embedded stores under .samewise', () => {
+  const path = project('{}');
+  assert.deepEqual(readConfig(path, { SAMEWISE_AUTHOR: 'ada' }), {
+    projectDir: path,
+    definitions: join(path, 'features.ts'),
+    registry: { kind: 'sqlite', path: join(path, '.samewise/registry.db') },
+    online: { kind: 'lmdb', path: join(path, '.samewise/online') },
+    offline: { kind: 'file', path: join(path, '.samewise/history') },
+    stateDir: join(path, '.samewise'),
+    tempDir: join(path, '.samewise/tmp'),
+    author: 'ada',
+  });
+  rmSync(path, { recursive: true });
+});
+
+test('the file overrides defaults, the environment overrides the file', () => {
+  const path = project('{ "online": "lmdb:pages", "definitions": "defs/all.ts" }');
+  const config = readConfig(path, {
+    SAMEWISE_ONLINE: 'lmdb:/srv/pages',
+    SAMEWISE_REGISTRY: 'sqlite:r.db',
+  });
+  assert.equal(config.online.path, '/srv/pages');
+  assert.equal(config.registry.path, join(path, 'r.db'));
+  assert.equal(config.definitions, join(path, 'defs/all.ts'));
+  rmSync(path, { recursive: true });
+});
+
+test('what is wrong is named', () => {
+  const bad: [string | null, object][] = [
+    [null, { code: 'app/no-project' }],
+    ['{ "online": ', { code: 'app/bad-config' }],
+    ['[]', { code: 'app/bad-config', message: 'it is not a JSON object' }],
+    [
+      '{ "onlin": "lmdb:x" }',
+      { code: 'app/bad-config', hint: 'did you mean "online"?', message: /no setting "onlin"/ },
+    ],
+    ['{ "online": 3 }', { code: 'app/bad-config', message: /^online /, hint: /lmdb:<folder>/ }],
+    ['{ "online": "redis:x" }', { code: 'app/bad-url', hint: /lmdb:<folder>/ }],
+    ['{ "registry": "sqlite:" }', { code: 'app/bad-url' }],
+  ];
+  for (const [config, error] of bad) {
+    const path = project(config);
+    assert.throws(() => readConfig(path, {}), error);
+    rmSync(path, { recursive: true });
+  }
+  const path = project('{}');
+  assert.throws(() => readConfig(path, { SAMEWISE_OFFLINE: 's3' }), {
+    code: 'app/bad-url',
+    where: { field: 'SAMEWISE_OFFLINE' },
+  });
+  rmSync(path, { recursive: true });
+});
