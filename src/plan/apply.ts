@@ -8,7 +8,7 @@ import { registeredAt } from './catalog_at.ts';
 import { planChanges, removalOf } from './changes.ts';
 import type { Plan, SourceFacts } from './plan.ts';
 import { indexOf } from './registered.ts';
-import { keptServices, nextStates } from './states.ts';
+import { fatesOf, keptServices } from './states.ts';
 import { objectsToStore } from './store.ts';
 
 /** Who does it, why, and when. */
@@ -93,6 +93,6 @@ export async function retire(
     message,
     atUs: clock.nowUs(),
     changes: [removalOf(object)],
-    objects: objectsToStore(registered, current, nextStates(registered, versions, kept)),
+    objects: objectsToStore(registered, current, fatesOf(registered, versions, kept)),
   });
 }

@@ -16,7 +16,7 @@ import { refuseUsedByDefinitions, refuseUsedByKept } from './in_use.ts';
 import type { Plan } from './plan.ts';
 import { diffDefinitions, type FieldChange } from './readable.ts';
 import { indexOf, objectKey } from './registered.ts';
-import { keptServices, nextStates } from './states.ts';
+import { fatesOf, keptServices } from './states.ts';
 import { objectsToStore, sameDefinition, type ToStore } from './store.ts';
 import { touchedBy, usersIn } from './touched.ts';
 import { warningsOf } from './warnings.ts';
@@ -60,7 +60,7 @@ export function planChanges(
     changes: changes.map((change) => ({ ...change, touches: touchedBy(change, users, changed) })),
     backfills: backfillsOf(desired.values(), registered),
     warnings: warningsOf(changes, kept, current, catalog),
-    objects: objectsToStore(registered, desired, nextStates(registered, versions, kept)),
+    objects: objectsToStore(registered, desired, fatesOf(registered, versions, kept)),
   };
 }
 

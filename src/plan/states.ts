@@ -1,8 +1,7 @@
 /** Which versions live: current, pinned by a service that is kept, or retired. */
+import { assert } from '../base/errors.ts';
 import type { Registered } from '../registry/contract.ts';
 import { indexOf, objectKey } from './registered.ts';
-
-type State = Registered['state'];
 
 /** Services that go on being served beside the current ones: older versions that nobody retired. */
 export function keptServices(
@@ -20,23 +19,35 @@ export function keptServices(
   });
 }
 
-/** The state of every registered version, given which versions are current from now on. */
-export function nextStates(
+/** What a registered version becomes. */
+export interface Fate {
+  readonly state: Registered['state'];
+  readonly pins: Registered['pins'];
+}
+
+/**
+ * The fate of every registered version, given which versions are current from now on. What a kept service pins takes over
+ * that service's pins: its own may name versions that it was current with later, and that are not kept.
+ */
+export function fatesOf(
   registered: readonly Registered[],
   currentVersions: ReadonlyMap<string, number>,
   kept: readonly Registered[],
-): Map<Registered, State> {
-  const states = new Map<Registered, State>();
+): Map<Registered, Fate> {
+  const fates = new Map<Registered, Fate>();
   const { versions } = indexOf(registered);
-  for (const object of registered) states.set(object, 'retired');
+  for (const object of registered) fates.set(object, { state: 'retired', pins: object.pins });
   for (const service of kept) {
-    states.set(service, 'pinned');
+    fates.set(service, { state: 'pinned', pins: service.pins });
     for (const [key, version] of Object.entries(service.pins)) {
       const pinned = versions.get(key)?.find((object) => object.version === version);
-      if (pinned !== undefined) states.set(pinned, 'pinned');
+      assert(pinned !== undefined, `${key}@${version} is kept while ${service.name} pins it`);
+      const pins = Object.keys(pinned.pins).map((used) => [used, service.pins[used]!] as const);
+      fates.set(pinned, { state: 'pinned', pins: Object.fromEntries(pins) });
     }
   }
   for (const object of registered)
-    if (currentVersions.get(objectKey(object)) === object.version) states.set(object, 'current');
-  return states;
+    if (currentVersions.get(objectKey(object)) === object.version)
+      fates.set(object, { state: 'current', pins: object.pins });
+  return fates;
 }

@@ -4,6 +4,7 @@ import { canonicalJson } from '../base/hash.ts';
 import type { Definition, Source } from '../model/index.ts';
 import type { Registered } from '../registry/contract.ts';
 import { objectKey } from './registered.ts';
+import type { Fate } from './states.ts';
 
 /** A version as `Registry.apply` takes it. */
 export type ToStore = Omit<Registered, 'revision'>;
@@ -17,18 +18,19 @@ export function sameDefinition(a: Definition, b: Definition): boolean {
 export function objectsToStore(
   registered: readonly Registered[],
   desired: ReadonlyMap<string, ToStore>,
-  states: ReadonlyMap<Registered, Registered['state']>,
+  fates: ReadonlyMap<Registered, Fate>,
 ): ToStore[] {
   const stored: ToStore[] = [];
   const there = new Set<ToStore>();
   for (const object of registered) {
     const next = desired.get(objectKey(object));
-    const state = states.get(object);
-    assert(state !== undefined, 'every registered version has a next state');
+    const fate = fates.get(object);
+    assert(fate !== undefined, 'every registered version has a fate');
+    const { state } = fate;
     const same = next !== undefined && next.version === object.version;
     if (same) there.add(next);
     const definition = same ? next.definition : relocated(object.definition, next?.definition);
-    const pins = same ? next.pins : object.pins;
+    const pins = same ? next.pins : fate.pins;
     const unchanged =
       state === object.state &&
       sameDefinition(object.definition, definition) &&

@@ -34,10 +34,21 @@ const twist: fc.Arbitrary<Twist> = fc.record(
   },
   { requiredKeys: [] },
 );
-const step = fc.oneof(
+type Step = { readonly apply: Twist } | { readonly retire: number };
+const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: twist.map((apply) => ({ apply })) },
   { weight: 1, arbitrary: fc.nat().map((pick) => ({ retire: pick })) },
 );
+
+const steps: fc.Arbitrary<readonly Step[]> = fc.array(step, { minLength: 1, maxLength: 8 });
+
+/** Found once at random: a view that is kept again after it was current with a newer source. */
+const FOUND = [
+  { apply: { window: '14d', extraFeature: true } },
+  { apply: {} },
+  { apply: { window: '14d', extraFeature: true, extraColumn: true, without: ['fraud'] } },
+  { apply: {} },
+] as const;
 
 async function check(registry: Registry, desired: Catalog): Promise<void> {
   const live = await registry.load();
@@ -69,7 +80,7 @@ async function check(registry: Registry, desired: Catalog): Promise<void> {
 
 test('whatever is applied and retired: versions mean what they meant, and nothing kept lacks what it needs', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 8 }), async (steps) => {
+    fc.asyncProperty(steps, async (steps) => {
       const registry = await openSqliteRegistry(':memory:');
       let desired = project();
       await applyPlan(registry, await preparePlan(registry, desired), signature);
@@ -94,6 +105,6 @@ test('whatever is applied and retired: versions mean what they meant, and nothin
       }
       await registry.close();
     }),
-    { numRuns: cases(100) },
+    { numRuns: cases(100), examples: [[FOUND]] },
   );
 });
