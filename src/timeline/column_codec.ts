@@ -296,17 +296,24 @@ function readStrings(
   present: number,
 ): string[] {
   const { ends, blob } = readBlobs(page, at, present);
+  // One decoding for all, which is then cut. Bytes and characters are the same places where all is ASCII; elsewhere
+  // every byte that begins a character stands for one UTF-16 unit, or for two where four bytes make it.
   const all = utf8Decoder.decode(blob);
-  // All ASCII: one decoding for all, since bytes and characters are then the same places.
   const ascii = all.length === blob.length;
   const out: string[] = [];
-  for (let i = 0, k = 0, start = 0; i < length; i++) {
+  for (let i = 0, k = 0, byte = 0, start = 0; i < length; i++) {
     if (validity !== null && validity[i] === 0) {
       out.push('');
       continue;
     }
-    const end = ends[k++]!;
-    out.push(ascii ? all.slice(start, end) : utf8Decoder.decode(blob.subarray(start, end)));
+    const endByte = ends[k++]!;
+    let end = ascii ? endByte : start;
+    if (!ascii)
+      for (; byte < endByte; byte++) {
+        const b = blob[byte]!;
+        if ((b & 0xc0) !== 0x80) end += b >= 0xf0 ? 2 : 1;
+      }
+    out.push(all.slice(start, end));
     start = end;
   }
   return out;

@@ -24,6 +24,8 @@ export interface Prepared {
   readonly lifetimes: readonly number[];
   /** One state an aggregate, for use and reuse within a call. */
   readonly scratch: readonly unknown[];
+  /** Another one. */
+  readonly copies: readonly unknown[];
   /** Told apart in every page: a page of a layout with other columns or aggregates is refused. */
   readonly fingerprint: number;
 }
@@ -70,6 +72,7 @@ function work(layout: Layout): Prepared {
     windowOf: layout.reads.map((_, read) => windows.findIndex((w) => w.reads.includes(read))),
     lifetimes,
     scratch: aggregates.map((aggregate) => aggregate.create()),
+    copies: aggregates.map((aggregate) => aggregate.create()),
     fingerprint: murmur3Words(new TextEncoder().encode(meaning))[0],
   };
 }

@@ -163,7 +163,11 @@ class Reader {
     return { window: index, lo, hi, base: lifetime && dropped };
   }
 
-  /** Answers spans from…to, which end at one rank and are sorted by where they begin, the nearest first. */
+  /**
+   * Answers spans from…to, which end at one rank and are sorted by where they begin, the nearest first. One state an
+   * aggregate takes in whole blocks from the right edge on; where a span begins inside a block, a copy
+   * takes in that part of it, so that the block's partial serves the spans that reach further back.
+   */
   #walk(
     spans: readonly Span[],
     from: number,
@@ -171,7 +175,7 @@ class Reader {
     needed: Uint8Array,
     results: (Scalar | null)[],
   ): void {
-    const { layout, windows, aggregates, scratch, lifetimes } = this.#prepared;
+    const { layout, windows, aggregates, scratch, copies, lifetimes } = this.#prepared;
     /** The last span of each aggregate; −1: it has none. */
     const until = new Int32Array(aggregates.length).fill(-1);
     for (let s = from; s < to; s++)
@@ -183,11 +187,12 @@ class Reader {
     let based = false;
     for (let s = from; s < to; s++) {
       const { lo, window, base } = spans[s]!;
-      if (lo < right) {
+      const whole = Math.min(right, this.#blockFrom(lo));
+      if (whole < right) {
         const active: number[] = [];
         for (let a = 0; a < aggregates.length; a++) if (until[a]! >= s) active.push(a);
-        this.#add(lo, right, active);
-        right = lo;
+        this.#add(whole, right, active, scratch);
+        right = whole;
       }
       if (base && !based) {
         based = true;
@@ -197,13 +202,35 @@ class Reader {
           absorbEncoded(aggregates[a]!, scratch[a], reader, 'before');
         });
       }
+      let states = scratch;
+      if (lo < right) {
+        states = copies;
+        const own: number[] = [];
+        for (const read of windows[window]!.reads) {
+          const { aggregate } = layout.reads[read]!;
+          if (needed[read] === 0 || own.includes(aggregate)) continue;
+          own.push(aggregate);
+          aggregates[aggregate]!.clear(copies[aggregate]);
+          aggregates[aggregate]!.absorb(copies[aggregate], scratch[aggregate], 'after');
+        }
+        this.#add(lo, right, own, copies);
+      }
       if (this.#missing.length > 0) continue;
       for (const read of windows[window]!.reads) {
         if (needed[read] === 0) continue;
-        const a = layout.reads[read]!.aggregate;
-        results[read] = aggregates[a]!.result(scratch[a]);
+        const { aggregate } = layout.reads[read]!;
+        results[read] = aggregates[aggregate]!.result(states[aggregate]);
       }
     }
+  }
+
+  /** The first rank from `rank` on where a block of the root begins; any rank of an open row. */
+  #blockFrom(rank: number): number {
+    if (rank >= this.#sealed) return rank;
+    const root = this.#head.root!;
+    const entry = root.holding(rank);
+    const begins = root.rowsBefore(entry);
+    return begins === rank ? rank : root.rowsBefore(entry + 1);
   }
 
   /** How many rows happened before `us`. */
@@ -233,26 +260,38 @@ class Reader {
     }
   }
 
-  /** Adds the rows of ranks lo…hi to the scratch states of `active`, before what they hold. */
-  #add(lo: number, hi: number, active: readonly number[]): void {
+  /** Adds the rows of ranks lo…hi to the states of the aggregates `active`, before what they hold. */
+  #add(lo: number, hi: number, active: readonly number[], states: readonly unknown[]): void {
     const sealed = this.#sealed;
     if (hi > sealed)
-      this.#addRows(this.#head.open, Math.max(lo, sealed) - sealed, hi - sealed, active);
-    if (lo < sealed) this.#addEntries(this.#head.root!, lo, Math.min(hi, sealed), active);
+      this.#addRows(this.#head.open, Math.max(lo, sealed) - sealed, hi - sealed, active, states);
+    if (lo < sealed) this.#addEntries(this.#head.root!, lo, Math.min(hi, sealed), active, states);
   }
 
-  #addRows(rows: RowsView, lo: number, hi: number, active: readonly number[]): void {
-    const { aggregates, inputs, scratch } = this.#prepared;
+  #addRows(
+    rows: RowsView,
+    lo: number,
+    hi: number,
+    active: readonly number[],
+    states: readonly unknown[],
+  ): void {
+    const { aggregates, inputs } = this.#prepared;
     for (let k = 0; k < active.length; k++) {
       const a = active[k]!;
       const input = inputs[a]!;
-      aggregates[a]!.add(scratch[a], input < 0 ? null : rows.column(input), lo, hi, 'before');
+      aggregates[a]!.add(states[a], input < 0 ? null : rows.column(input), lo, hi, 'before');
     }
   }
 
   /** Ranks lo…hi count from the node's first row; they are not empty. */
-  #addEntries(node: EntriesView, lo: number, hi: number, active: readonly number[]): void {
-    const { aggregates, scratch } = this.#prepared;
+  #addEntries(
+    node: EntriesView,
+    lo: number,
+    hi: number,
+    active: readonly number[],
+    states: readonly unknown[],
+  ): void {
+    const { aggregates } = this.#prepared;
     const first = node.holding(lo);
     const last = node.holding(hi - 1);
     const firstFrom = node.rowsBefore(first);
@@ -261,16 +300,45 @@ class Reader {
     const from = lo > firstFrom ? first + 1 : first;
     const to = hi < lastTo ? last : last + 1;
     if (to <= last && last >= from)
-      this.#descend(node, last, 0, hi - node.rowsBefore(last), active);
+      this.#descend(node, last, 0, hi - node.rowsBefore(last), active, states);
     for (let k = 0; from < to && k < active.length; k++) {
       const a = active[k]!;
-      node.absorb(aggregates[a]!, a, scratch[a], from, to, (i) =>
-        this.#descend(node, i, 0, node.rowsBefore(i + 1) - node.rowsBefore(i), [a]),
+      node.absorb(aggregates[a]!, a, states[a], from, to, (i) =>
+        this.#descend(node, i, 0, node.rowsBefore(i + 1) - node.rowsBefore(i), [a], states),
       );
     }
     if (from > first) {
       const end = Math.min(hi, node.rowsBefore(first + 1)) - firstFrom;
-      this.#descend(node, first, lo - firstFrom, end, active);
+      this.#addFrom(node, first, lo - firstFrom, end, active, states);
+    }
+  }
+
+  /** Adds rows lo…hi of an entry: as its partial less the rows before lo, where those are fewer. */
+  #addFrom(
+    node: EntriesView,
+    entry: number,
+    lo: number,
+    hi: number,
+    active: readonly number[],
+    states: readonly unknown[],
+  ): void {
+    const { aggregates, inputs } = this.#prepared;
+    const all = node.rowsBefore(entry + 1) - node.rowsBefore(entry);
+    const below = this.#open(node, entry);
+    if (below === null) return;
+    if (below instanceof EntriesView) return this.#addEntries(below, lo, hi, active, states);
+    if (hi < all || lo > hi - lo) return this.#addRows(below, lo, hi, active, states);
+    for (const a of active) {
+      const aggregate = aggregates[a]!;
+      const input = inputs[a]!;
+      const column = input < 0 ? null : below.column(input);
+      let kept = aggregate.remove !== undefined;
+      if (kept)
+        node.absorb(aggregate, a, states[a], entry, entry + 1, () => {
+          kept = false;
+        });
+      if (kept) aggregate.remove!(states[a], column, 0, lo);
+      else aggregate.add(states[a], column, lo, hi, 'before');
     }
   }
 
@@ -280,11 +348,12 @@ class Reader {
     lo: number,
     hi: number,
     active: readonly number[],
+    states: readonly unknown[],
   ): void {
     const below = this.#open(node, entry);
     if (below === null) return;
-    if (below instanceof EntriesView) this.#addEntries(below, lo, hi, active);
-    else this.#addRows(below, lo, hi, active);
+    if (below instanceof EntriesView) this.#addEntries(below, lo, hi, active, states);
+    else this.#addRows(below, lo, hi, active, states);
   }
 
   /** The block below an entry; null if it is not at hand, which is then noted. */
