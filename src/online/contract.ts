@@ -40,6 +40,11 @@ export interface OnlineStore {
    * Returns for each whether it was applied. Durable when resolved.
    */
   compareAndSet(writes: readonly PageWrite[]): Promise<boolean[]>;
+  /**
+   * A number below the version of every head that is written from now on. So a head whose version is not above a fence
+   * was there when the fence was taken: who then reads history has seen all that the head was made from.
+   */
+  fence(): Promise<number>;
   /** All keys of a view, in the store's order, from after `after` on. */
   scan(view: string, after?: Uint8Array): AsyncIterable<Uint8Array>;
   /** Number of keys and bytes of a view, as near as the store tells cheaply. */

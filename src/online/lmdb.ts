@@ -172,6 +172,16 @@ class LmdbStore implements OnlineStore {
     return { keys: keys!, bytes: bytes! };
   }
 
+  async fence(): Promise<number> {
+    let next = 0;
+    // The next writer gets this id or a greater one, for nothing is written under it here.
+    this.#transaction(() => {
+      next = this.#root.getWriteTxnId();
+      return false;
+    });
+    return next - 1;
+  }
+
   async *scan(view: string, after?: Uint8Array): AsyncIterable<Uint8Array> {
     const { start, end } = viewRange(view);
     let from = after === undefined ? start : headKey(view, after).slice();

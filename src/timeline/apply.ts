@@ -54,6 +54,11 @@ export function readPositions(
   return head === undefined ? new Map() : openHead(prepare(layout), head).tail.positions;
 }
 
+/** The number that a head's next block gets; 1 for a key without a head. */
+export function nextBlock(layout: Layout, head: Uint8Array | undefined): number {
+  return head === undefined ? 1 : openHead(prepare(layout), head).nextBlock;
+}
+
 class Applying {
   readonly #prepared: Prepared;
   readonly #stored: Stored;

@@ -13,17 +13,21 @@ export interface Pages {
   readonly blocks: Map<number, Uint8Array>;
 }
 
-/** Rows from…to of `events` are one key's, resolved (see resolve.ts) and sorted by (t, a, id). */
+/**
+ * Rows from…to of `events` are one key's, resolved (see resolve.ts) and sorted by (t, a, id). Blocks are numbered from
+ * `firstBlock` on: who replaces a stored head begins at its `nextBlock`, so that no reader meets two blocks of one number.
+ */
 export function buildPages(
   layout: Layout,
   events: Events,
   from: number,
   to: number,
   limits: Limits = LIMITS,
+  firstBlock = 1,
 ): Pages {
   const prepared = prepare(layout);
   const { tail, kept } = dropOldRows(prepared, NO_TAIL, events, from, to);
-  const maker = new BlockMaker(prepared, limits, 1);
+  const maker = new BlockMaker(prepared, limits, firstBlock);
   const root: Entry[] = [];
   const open = maker.seal(events, rowSizes(events, kept, to), kept, to, root);
   const packed = maker.pack(root);

@@ -94,6 +94,17 @@ export function onlineConformance(name: string, place: () => Promise<OnlinePlace
       }
     });
 
+    test('a fence lies between what was written before and after it', async () => {
+      await clean();
+      await set(put(testKey(1), 0, Uint8Array.of(1)));
+      const fence = await store.fence();
+      const before = (await head(testKey(1)))!.version;
+      await set(put(testKey(2), 0, Uint8Array.of(1)), put(testKey(1), before, Uint8Array.of(2)));
+      assert.ok(before <= fence);
+      assert.ok((await head(testKey(1)))!.version > fence);
+      assert.ok((await head(testKey(2)))!.version > fence);
+    });
+
     test('deleting a key takes its blocks and nobody else’s', async () => {
       await clean();
       // Keys of which one begins with the other, and block numbers that look like more key.

@@ -146,6 +146,9 @@ export function memoryOnline(): OnlineStore & {
         return true;
       });
     },
+    async fence() {
+      return 0;
+    },
     async *scan() {},
     async size() {
       return { keys: pages.size, bytes: 0 };
