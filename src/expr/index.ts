@@ -1,5 +1,16 @@
 /** Expressions: build, check, print, evaluate. */
-export * from './builder.ts';
+export {
+  asValue,
+  call,
+  coalesce,
+  column,
+  concat,
+  greatest,
+  least,
+  literal,
+  Value,
+} from './builder.ts';
+export { type Then, type When, when } from './case.ts';
 export { compile, type Program } from './evaluate.ts';
 export { FUNCTIONS } from './functions/index.ts';
 export type * from './ir.ts';

@@ -2,13 +2,22 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import type { NumericType } from '../../src/expr/index.ts';
-import { coalesce, column, concat, literal, type Value, when } from '../../src/expr/index.ts';
+import {
+  coalesce,
+  column,
+  concat,
+  least,
+  literal,
+  type NumericType,
+  type Value,
+  when,
+} from '../../src/expr/index.ts';
 import {
   bool,
   type Dtype,
   date,
   type Float64Type,
+  float32,
   float64,
   type Int64Type,
   int32,
@@ -52,6 +61,18 @@ test('results have the type that the builder promises', () => {
   typed(concat(name, '-', name), string);
   typed(literal(1n), int64);
   typed(tags.at(0), string);
+  typed(embedding.at(0), float32);
+  typed(embedding.cosine([1, 2, 3]), float64);
+  typed(name.split(','), list(string));
+  typed(at.truncate('hour'), timestamp);
+  typed(day.truncate('week').plus('7d'), date);
+  typed(at.diff('2024-01-01', 's'), float64);
+  typed(at.daysSince(day), int32);
+  typed(count.clip(0, 10), int64);
+  typed(amount.round(2), float64);
+  typed(small.round(), int32);
+  typed(least(count, 3, 5n), int64);
+  typed(name.cast(int64), int64);
   takesNumber(amount);
   takesNumber(small);
   takesAny(name);
@@ -92,5 +113,36 @@ test('what does not fit does not compile, and is a coded error at run time', () 
   takesNumber(name);
   // @ts-expect-error takes numbers only
   takesNumber(tags);
-  void day;
+  // @ts-expect-error a string has no logarithm
+  refused(() => name.log());
+  // @ts-expect-error a date has no hour
+  refused(() => day.hour());
+  // @ts-expect-error a date is not truncated to an hour
+  refused(() => day.truncate('hour'));
+  // @ts-expect-error there is no such unit
+  refused(() => at.truncate('fortnight'));
+  // @ts-expect-error there is no such unit of a difference
+  refused(() => at.diff(at, 'month'));
+  // @ts-expect-error a number is not an instant
+  refused(() => at.daysSince(amount));
+  // @ts-expect-error a duration has a unit
+  refused(() => at.plus('90'));
+  // @ts-expect-error there is no such unit of a duration
+  refused(() => at.plus('2 weeks'));
+  // @ts-expect-error a number does not contain
+  refused(() => amount.contains('x'));
+  // @ts-expect-error a list of strings holds no numbers
+  refused(() => tags.contains(1));
+  // @ts-expect-error constants have the value's type
+  refused(() => name.isIn([1]));
+  // @ts-expect-error floats are not listed exactly
+  refused(() => amount.oneHot([1, 2]));
+  // @ts-expect-error a list is not a vector
+  refused(() => tags.norm());
+  // @ts-expect-error a string is not a list
+  refused(() => name.size());
+  // @ts-expect-error a number is not concatenated
+  refused(() => concat(name, amount));
+  // @ts-expect-error a list of lists is not ordered
+  refused(() => column('deep', list(list(string))).distinct());
 });
