@@ -1,0 +1,45 @@
+/** Columns of pages read back as they were written, whatever their strings and nulls. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { readColumn, writeColumn } from '../../src/timeline/column_codec.ts';
+import { PageBuffer } from '../../src/timeline/page_buffer.ts';
+import { columnOf, scalarsOf } from '../../src/types/column.ts';
+import { bytes, type Dtype, list, string } from '../../src/types/dtype.ts';
+import type { Scalar } from '../../src/types/scalar.ts';
+import { cases } from '../support/cases.ts';
+
+const text = fc.string({ unit: fc.constantFrom('a', 'é', '日', '😀', '\0'), maxLength: 5 });
+const blob = fc.uint8Array({ maxLength: 5 });
+
+function roundTrip(dtype: Dtype, values: readonly (Scalar | null)[]): void {
+  const out = new PageBuffer();
+  const nulls = writeColumn(out, columnOf(dtype, values), 0, values.length);
+  const page = out.bytes.slice(0, out.length);
+  const view = new DataView(page.buffer);
+  const column = readColumn({ bytes: page, view }, 0, dtype, values.length, nulls);
+  assert.deepEqual(scalarsOf(column), values);
+}
+
+test('text, bytes and lists of them, with some or only nulls', () => {
+  const rows = (value: fc.Arbitrary<Scalar>) =>
+    fc.oneof(
+      fc.array(fc.option(value), { minLength: 1, maxLength: 12 }),
+      fc.array(value, { minLength: 1, maxLength: 12 }),
+      fc.array(fc.constant(null), { minLength: 1, maxLength: 12 }),
+    );
+  const runs = { numRuns: cases(300) };
+  fc.assert(
+    fc.property(rows(text), (values) => roundTrip(string, values)),
+    runs,
+  );
+  fc.assert(
+    fc.property(rows(blob), (values) => roundTrip(bytes, values)),
+    runs,
+  );
+  const items = fc.array(fc.option(text), { maxLength: 3 });
+  fc.assert(
+    fc.property(rows(items), (values) => roundTrip(list(string), values)),
+    runs,
+  );
+});
