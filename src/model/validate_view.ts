@@ -143,28 +143,41 @@ const LONGEST_UNIT_US = {
   year: 366 * US_PER_DAY,
 };
 
-/** How far behind the read time a window may look; ∞ where every event counts, however old. */
-export function windowSpanUs(window: Window): DurationUs {
+/**
+ * How far behind the read time a window may need raw events. A lifetime needs those up to its delay (what older ones come
+ * to is kept in one partial); `overLast` without `over` may need any, ∞.
+ */
+export function rawSpanUs(window: Window): DurationUs {
+  const { sizeUs, sinceStartOf, last } = window;
   const size =
-    window.sinceStartOf !== null
-      ? LONGEST_UNIT_US[window.sinceStartOf]
-      : (window.sizeUs ?? Number.POSITIVE_INFINITY);
+    sinceStartOf !== null
+      ? LONGEST_UNIT_US[sinceStartOf]
+      : (sizeUs ?? (last === null ? 0 : Number.POSITIVE_INFINITY));
   return size + window.delayUs + (window.hopUs ?? 0);
 }
 
 function checkRetention(problems: Problems, view: FeatureView, source: Source): void {
+  const kept = view.retentionUs!;
+  if (!(Number.isSafeInteger(kept) && kept > 0)) {
+    problems.add('model/bad-duration', `retention ${kept} µs is not a duration`, {
+      view: view.name,
+      field: 'retention',
+    });
+    return;
+  }
   for (const feature of view.features) {
-    const needed = windowSpanUs(feature.window) + source.latenessUs;
-    if (view.retentionUs! >= needed) continue;
+    const needed = rawSpanUs(feature.window) + source.latenessUs;
+    if (kept >= needed) continue;
+    const finite = Number.isFinite(needed);
     problems.add(
       'model/retention-too-short',
-      Number.isFinite(needed)
-        ? `retention ${formatDuration(view.retentionUs!)} is shorter than the ${formatDuration(needed)} of its window, delay and lateness`
-        : `with retention ${formatDuration(view.retentionUs!)} it cannot look at all events of a lifetime`,
+      finite
+        ? `retention ${formatDuration(kept)} is shorter than the ${formatDuration(needed)} of its window, delay and lateness`
+        : `with retention ${formatDuration(kept)} the newest ${feature.window.last} events may be gone`,
       { view: view.name, feature: feature.name, field: 'retention' },
-      Number.isFinite(needed)
+      finite
         ? `keep at least ${formatDuration(needed)}, or leave retention out to keep everything`
-        : 'leave retention out, or put the lifetime features in a view of their own',
+        : 'say within which time: .over("30d"); or leave retention out to keep everything',
     );
   }
 }

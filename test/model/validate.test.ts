@@ -165,11 +165,15 @@ test('retention reaches over the longest window, its delay and the lateness', ()
     view: 'user_stats',
     feature: 'mean_30d',
   });
-  expect(
-    changed('featureView', 'city_stats', () => ({ retentionUs: 900 * US_PER_DAY })),
-    'model/retention-too-short',
-    { view: 'city_stats', feature: 'last_seen_city' },
-  );
+  // Of older rows a lifetime keeps a partial.
+  const lifetime = changed('featureView', 'city_stats', () => ({ retentionUs: 8 * US_PER_DAY }));
+  assert.deepEqual(problems(lifetime), []);
+  const newest = changed('featureView', 'city_stats', ({ features }) => ({
+    retentionUs: 900 * US_PER_DAY,
+    features: features.slice(1).map((f) => ({ ...f, window: { ...f.window, last: 3 } })),
+  }));
+  expect(newest, 'model/retention-too-short', { view: 'city_stats', feature: 'last_seen_city' });
+  expect(retained(0.5), 'model/bad-duration', { view: 'user_stats', field: 'retention' });
 });
 
 test('on-demand views', () => {
