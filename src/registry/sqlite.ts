@@ -84,7 +84,7 @@ class SqliteRegistry implements Registry {
         .prepare('insert into revisions values (?, ?, ?, ?, ?)')
         .run(number, author, atUs, message, JSON.stringify(changes));
       this.#storeObjects(objects, number);
-      indexFeatures(this.#db, objects);
+      indexFeatures(this.#db, new Set(objects.map((object) => object.name)));
       return { number, author, atUs, message, changes };
     });
   }

@@ -1,42 +1,40 @@
 /** Search over the features of the current views, by FTS5. */
 import type { DatabaseSync } from 'node:sqlite';
-import type { Definition, FeatureView, OnDemandView } from '../model/definitions.ts';
+import type { FeatureView, OnDemandView } from '../model/definitions.ts';
+import { definitionFromJson } from '../model/json.ts';
 import { printDtype } from '../types/dtype.ts';
-import type { FeatureHit, Registered } from './contract.ts';
+import type { FeatureHit } from './contract.ts';
 
 const COLUMNS = 'ref, view, feature, entity, dtype, owner, description, tags, version';
 /** Weights of feature, view, entity, owner, description, tags: a name says more than a description. */
 const RANK = 'bm25(words, 10, 5, 3, 2, 2, 2)';
 
-/** Makes the index say of these views what their current versions hold; a view without one leaves it. */
-export function indexFeatures(
-  db: DatabaseSync,
-  objects: readonly Omit<Registered, 'revision'>[],
-): void {
+/** Makes the index say of the views of these names what their current versions hold; one without leaves it. */
+export function indexFeatures(db: DatabaseSync, names: ReadonlySet<string>): void {
   const remove = db.prepare('delete from features where view = ?');
+  const current = db.prepare(
+    `select definition, version from objects where name = ? and state = 'current'
+     and kind in ('featureView', 'onDemandView')`,
+  );
   const insert = db.prepare(`insert into features (${COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, ?)`);
-  const views = objects.filter((object) => isView(object.definition));
-  for (const name of new Set(views.map((object) => object.name))) remove.run(name);
-  for (const { name, version, state, definition } of views) {
-    if (state !== 'current' || !isView(definition)) continue;
-    const entity = definition.kind === 'featureView' ? definition.entity : '';
-    for (const feature of definition.features)
-      insert.run(
-        `${name}:${feature.name}`,
-        name,
-        feature.name,
-        entity,
-        printDtype(feature.dtype),
-        definition.owner,
-        feature.description || definition.description,
-        JSON.stringify({ ...definition.tags, ...feature.tags }),
-        version,
-      );
+  for (const name of names) {
+    remove.run(name);
+    for (const row of current.all(name)) {
+      const view = definitionFromJson(row.definition as string) as FeatureView | OnDemandView;
+      for (const feature of view.features)
+        insert.run(
+          `${name}:${feature.name}`,
+          name,
+          feature.name,
+          view.kind === 'featureView' ? view.entity : '',
+          printDtype(feature.dtype),
+          view.owner,
+          feature.description || view.description,
+          JSON.stringify({ ...view.tags, ...feature.tags }),
+          row.version!,
+        );
+    }
   }
-}
-
-function isView(definition: Definition): definition is FeatureView | OnDemandView {
-  return definition.kind === 'featureView' || definition.kind === 'onDemandView';
 }
 
 /** See `Registry.search`. */

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { manualClock } from '../../src/base/clock.ts';
-import { type Catalog, definitionsOf, fingerprint } from '../../src/model/index.ts';
+import { type Catalog, definitionsOf, fingerprint, printRef } from '../../src/model/index.ts';
 import { applyPlan, catalogAt, currentCatalog, preparePlan, retire } from '../../src/plan/index.ts';
 import type { Registry } from '../../src/registry/contract.ts';
 import { openSqliteRegistry } from '../../src/registry/sqlite.ts';
@@ -75,6 +75,11 @@ async function check(registry: Registry, desired: Catalog): Promise<void> {
   for (const o of live)
     if (o.state === 'pinned' && o.kind !== 'featureService')
       assert.ok(pinned.has(`${o.kind}/${o.name}@${o.version}`), `${o.name} is kept for a service`);
+  const views = [...Object.values(desired.featureViews), ...Object.values(desired.onDemandViews)];
+  assert.deepEqual(
+    (await registry.search('', {}, 1000)).map(({ ref }) => ref),
+    views.flatMap((view) => view.features.map(({ name }) => printRef(view.name, name))).toSorted(),
+  );
   assert.deepEqual((await preparePlan(registry, desired)).objects, [], 'nothing is left to store');
 }
 

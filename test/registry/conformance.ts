@@ -178,7 +178,13 @@ export function registryConformance(name: string, open: () => Promise<Registry>)
     await registry.apply(step(1, [second, { ...first, state: 'pinned' }]));
     assert.deepEqual(await registry.search('old'), []);
     assert.equal((await registry.search('new'))[0]?.version, 2);
-    await registry.apply(step(2, [{ ...second, state: 'retired' }]));
+    await registry.apply(step(2, [{ ...first, state: 'retired' }]));
+    assert.equal(
+      (await registry.search('new')).length,
+      1,
+      'an older version that ends is no matter',
+    );
+    await registry.apply(step(3, [{ ...second, state: 'retired' }]));
     assert.deepEqual(await registry.search('new'), []);
   });
 

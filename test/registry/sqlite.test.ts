@@ -29,6 +29,26 @@ test('what was applied is there for the next process', async () => {
   await again.close();
 });
 
+/** Starts a process that stands ready to apply to `path`. */
+function writer(path: string, name: string) {
+  const child = spawn(process.execPath, [
+    '--input-type=module-typescript',
+    '-e',
+    WRITER,
+    path,
+    name,
+  ]);
+  let said = '';
+  const ready = new Promise<void>((resolve) => {
+    child.stdout.on('data', (data) => {
+      said += data;
+      if (said.startsWith('ready')) resolve();
+    });
+  });
+  const done = new Promise<string>((resolve) => child.on('close', () => resolve(said.trim())));
+  return { child, ready, done };
+}
+
 /** A process that opens the registry, waits for a line on stdin, applies at the head it is told, and prints how it went. */
 const WRITER = `
   import { openSqliteRegistry } from ${JSON.stringify(join(import.meta.dirname, '../../src/registry/sqlite.ts'))};
@@ -46,32 +66,32 @@ const WRITER = `
 test('of two processes that apply at once exactly one wins, and the other is told', async () => {
   for (let round = 0; round < 3; round++) {
     const path = newFile();
-    const writers = ['ann', 'bob'].map((name) => {
-      const child = spawn(process.execPath, [
-        '--input-type=module-typescript',
-        '-e',
-        WRITER,
-        path,
-        name,
-      ]);
-      let said = '';
-      const ready = new Promise<void>((resolve) => {
-        child.stdout.on('data', (data) => {
-          said += data;
-          if (said.startsWith('ready')) resolve();
-        });
-      });
-      const done = new Promise<string>((resolve) => child.on('close', () => resolve(said.trim())));
-      return { child, ready, done };
-    });
+    const writers = ['ann', 'bob'].map((name) => writer(path, name));
     // Both opened (and made) the same new file at once; now both apply at once.
-    await Promise.all(writers.map((writer) => writer.ready));
-    for (const writer of writers) writer.child.stdin.write('go\n');
-    const said = await Promise.all(writers.map((writer) => writer.done));
+    await Promise.all(writers.map(({ ready }) => ready));
+    for (const { child } of writers) child.stdin.write('go\n');
+    const said = await Promise.all(writers.map(({ done }) => done));
     assert.deepEqual(said.toSorted(), ['ready\napplied', 'ready\nregistry/stale-plan']);
     const registry = await openSqliteRegistry(path);
     assert.equal(await registry.head(), 1);
     assert.equal(new Set((await registry.load()).map(({ name }) => name.slice(0, 3))).size, 1);
+    await registry.close();
+  }
+});
+
+test('a writer that is killed leaves all of its step or nothing', async () => {
+  for (const afterMs of [0, 2, 5, 10]) {
+    const path = newFile();
+    const { child, ready, done } = writer(path, 'ann');
+    await ready;
+    child.stdin.write('go\n');
+    await new Promise((resolve) => setTimeout(resolve, afterMs));
+    child.kill('SIGKILL');
+    await done;
+    const registry = await openSqliteRegistry(path);
+    const head = await registry.head();
+    assert.equal((await registry.load()).length, head === 0 ? 0 : 50);
+    assert.equal((await registry.search('x', {}, 1000)).length, head === 0 ? 0 : 50);
     await registry.close();
   }
 });
@@ -164,6 +184,9 @@ test('what SQLite refuses is said in our words', () => {
   db.exec('begin immediate');
   assert.equal(errorOf(() => impatient.exec('begin immediate')).code, 'registry/locked');
   db.exec('rollback');
+  db.exec('pragma max_page_count = 2');
+  const big = 'insert into t select hex(zeroblob(100000))';
+  assert.equal(errorOf(() => db.exec(big)).code, 'registry/disk-full');
   const bug = errorOf(() => impatient.exec('this is not SQL'));
   assert.equal(bug.code, 'ERR_SQLITE_ERROR', 'a bug of ours stays one');
   impatient.close();
