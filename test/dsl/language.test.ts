@@ -1,8 +1,10 @@
 /** What is written becomes the plain data that is meant. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { AGGREGATES } from '../../src/aggregate/index.ts';
 import { LIFETIME } from '../../src/aggregate/window.ts';
 import { US_PER_DAY, US_PER_HOUR } from '../../src/base/time.ts';
+import * as dsl from '../../src/dsl/index.ts';
 import {
   avg,
   bool,
@@ -12,6 +14,7 @@ import {
   csv,
   definitionOf,
   entity,
+  type FeatureRef,
   featureService,
   featureView,
   float64,
@@ -199,6 +202,84 @@ test('defaults are kept in a form that JSON keeps whole', () => {
   assert.equal(a!.default, '9007199254740993');
   assert.deepEqual(b!.default, ['1', null, '2']);
   assert.equal(c!.default, '2024-02-29T00:00:00Z');
+});
+
+test('every aggregate of the catalogue can be written, and has the type that the types say', () => {
+  const view = featureView({
+    name: 'v',
+    entity: thing,
+    source: events,
+    features: ({ x, n, s, ok }) => {
+      const all = {
+        count: dsl.count(s),
+        sum: dsl.sum(n),
+        avg: dsl.avg(n),
+        min: dsl.min(s),
+        max: dsl.max(n),
+        variance: dsl.variance(x),
+        stddev: dsl.stddev(x),
+        skewness: dsl.skewness(x),
+        kurtosis: dsl.kurtosis(x),
+        first: dsl.first(s),
+        last: dsl.last(s),
+        first_k: dsl.firstK(s, 2),
+        last_k: dsl.lastK(n, 3),
+        distinct_count: dsl.distinctCount(s),
+        approx_distinct: dsl.approxDistinct(s),
+        quantile: dsl.quantile(n, 0.9, { error: 0.02 }),
+        mode: dsl.mode(s),
+        top_k: dsl.topK(n, 3, { limit: 100 }),
+        histogram: dsl.histogram(n),
+        bool_and: dsl.boolAnd(ok),
+        bool_or: dsl.boolOr(ok),
+      };
+      type All = typeof all;
+      return {
+        ...(Object.fromEntries(
+          Object.entries(all).map(([name, aggregate]) => [name, aggregate.lifetime()]),
+        ) as { [P in keyof All]: ReturnType<All[P]['lifetime']> }),
+        latest: s,
+      };
+    },
+  });
+  validateCatalog(catalogOf(collect([view])));
+  const { features } = definitionOf(view) as FeatureView;
+  assert.deepEqual(
+    new Set(features.map(({ aggregate }) => aggregate.fn)),
+    new Set(AGGREGATES.keys()),
+  );
+  for (const { name, aggregate } of features) assert.equal(name, aggregate.fn);
+  const types = {
+    count: int64,
+    sum: int64,
+    avg: float64,
+    min: string,
+    max: int64,
+    variance: float64,
+    stddev: float64,
+    skewness: float64,
+    kurtosis: float64,
+    first: string,
+    last: string,
+    first_k: list(string),
+    last_k: list(int64),
+    distinct_count: int64,
+    approx_distinct: int64,
+    quantile: float64,
+    mode: string,
+    top_k: list(int64),
+    histogram: string,
+    bool_and: bool,
+    bool_or: bool,
+    latest: string,
+  } as const;
+  for (const { name, dtype } of features)
+    assert.deepEqual(dtype, types[name as keyof typeof types], name);
+  // Compiles only where the types agree with the table, both ways.
+  type Said = { [P in keyof typeof types]: FeatureRef<(typeof types)[P]> };
+  const said: Said = view.features;
+  const back: typeof view.features = said;
+  assert.ok(back);
 });
 
 test('nothing that was written can be changed', () => {

@@ -137,6 +137,8 @@ test('feature views: types', () => {
     ...place,
     field: 'default',
   });
+  const incomplete = { fn: 'quantile', params: { q: 0.5 } };
+  expect(brokenFeature('mean_30d', { aggregate: incomplete }), 'model/incomplete-aggregate');
   expect(
     brokenFeature('spent_7d', { aggregate: { fn: 'summ', params: {} } }),
     /^aggregate\//,
