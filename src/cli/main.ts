@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 /**
  * The command line: parses, calls app/, prints. Exit codes: 0 done; 1 a coded error (the user's input or surroundings);
  * 2 wrong usage; 3 a check that ran and found something (verify, doctor); 70 a bug of ours; 130 interrupted.

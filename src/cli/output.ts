@@ -32,13 +32,16 @@ export function paint(style: Style, text: string, stream: Stream = process.stdou
   return styleText(style, text, { stream });
 }
 
+/** `JSON.rawJSON` (ES2025), which TypeScript's library does not declare yet. */
+const { rawJSON: rawJson } = JSON as unknown as { rawJSON(text: string): unknown };
+
 /** bigint as bare digits where JSON can hold any; typed arrays as arrays. */
 export function toJson(value: unknown): string {
   return JSON.stringify(
     value,
     (_, v) =>
       typeof v === 'bigint'
-        ? JSON.rawJSON(String(v))
+        ? rawJson(String(v))
         : v instanceof Float32Array
           ? Array.from(v)
           : v instanceof Uint8Array

@@ -1,0 +1,75 @@
+/** One entity's vector, read without a server. */
+import { formatInstant } from '../base/time.ts';
+import type { Status } from '../model/index.ts';
+import { compileMembers, requestRow, VectorReader } from '../serving/index.ts';
+import type { Dtype } from '../types/dtype.ts';
+import type { Scalar } from '../types/scalar.ts';
+import { ask } from './ask.ts';
+import type { App } from './open.ts';
+
+export interface Vector {
+  /** ISO 8601. */
+  readonly at: string;
+  readonly features: readonly {
+    readonly name: string;
+    readonly dtype: Dtype;
+    readonly value: Scalar | null;
+    readonly status: Status;
+  }[];
+}
+
+/**
+ * Reads a service or a list of features for one entity. `given` holds key parts and request data as texts.
+ * Throws as `ask` and as the server's vectors route do.
+ */
+export async function getVector(
+  app: App,
+  what: string,
+  given: Readonly<Record<string, string>>,
+  time: { readonly atUs: number | null; readonly through: boolean },
+): Promise<Vector> {
+  const { catalog, members } = ask(await app.registry.load(), what);
+  const program = compileMembers(catalog, members);
+  const typed = Object.fromEntries(
+    Object.entries(given).map(([name, text]) => {
+      const dtype = program.inputs.find((field) => field.name === name)?.dtype;
+      return [name, dtype === undefined ? text : fromText(text, dtype)];
+    }),
+  );
+  const atUs = time.atUs ?? app.clock.nowUs();
+  const reader = new VectorReader(app.online, { pages: () => {}, bytes: () => {} });
+  const vectors = await reader.read(
+    program,
+    [requestRow(program, typed, 'the entity')],
+    time.through ? atUs + 1 : atUs,
+  );
+  return {
+    at: formatInstant(atUs),
+    features: program.plan.outputs.map((output, i) => ({
+      name: output.name,
+      dtype: output.dtype,
+      value: vectors.value(0, i),
+      status: vectors.status(0, i),
+    })),
+  };
+}
+
+/** What a command line's text stands for: numbers, booleans and lists are read as JSON, everything else is itself. */
+function fromText(text: string, dtype: Dtype): unknown {
+  if (text === 'null') return null;
+  switch (dtype.kind) {
+    case 'bool':
+    case 'int32':
+    case 'float32':
+    case 'float64':
+    case 'list':
+    case 'vector':
+      try {
+        return JSON.parse(text);
+      } catch {
+        return text;
+      }
+    default:
+      return text;
+  }
+}

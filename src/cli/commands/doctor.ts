@@ -1,0 +1,3 @@
+import type { Command } from 'commander';
+/** stub */
+export function doctor(_p: Command): void {}

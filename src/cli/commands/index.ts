@@ -1,0 +1,33 @@
+/** All commands, in the order in which help lists them. */
+import type { Command } from 'commander';
+import { doctor } from './doctor.ts';
+import { features } from './features.ts';
+import { get } from './get.ts';
+import { init } from './init.ts';
+import { jobs } from './jobs.ts';
+import { materialize } from './materialize.ts';
+import { apply, plan } from './plan.ts';
+import { push } from './push.ts';
+import { retire } from './retire.ts';
+import { serve } from './serve.ts';
+import { rebuild, snapshot, train } from './train.ts';
+import { verify } from './verify.ts';
+
+/** Each adds one command to the program. */
+export const COMMANDS: readonly ((program: Command) => void)[] = [
+  init,
+  plan,
+  apply,
+  materialize,
+  train,
+  rebuild,
+  verify,
+  snapshot,
+  get,
+  serve,
+  push,
+  features,
+  jobs,
+  retire,
+  doctor,
+];

@@ -1,0 +1,32 @@
+import type { Command } from 'commander';
+import { startServer } from '../../app/server.ts';
+import { command, whole, withApp } from '../command.ts';
+import { version } from '../version.ts';
+
+/** `samewise serve`: the features over HTTP until a signal comes; requests in flight are finished. */
+export function serve(program: Command): void {
+  program.addCommand(
+    command('serve', 'serve features over HTTP', ['serve', 'serve --port 7000 --host 0.0.0.0'])
+      .option('--port <n>', '0 takes any free one', whole, 7480)
+      .option('--host <address>', 'where to listen; there is no authentication yet', '127.0.0.1')
+      .action((options: { port: number; host: string }, self: Command) =>
+        withApp(self, async ({ app, out, signal }) => {
+          const server = await startServer(app, {
+            ...options,
+            version: version(),
+            onFailure: (error, { method, url }) =>
+              out.note(`${method} ${url}: ${error instanceof Error ? error.stack : String(error)}`),
+          });
+          out.result(
+            { url: server.url },
+            () => `Serving on ${server.url} (see ${server.url}/openapi.json). Ctrl-C ends it.`,
+          );
+          await new Promise<void>((resolve) => {
+            if (signal.aborted) resolve();
+            else signal.addEventListener('abort', () => resolve(), { once: true });
+          });
+          await server.close();
+        }),
+      ),
+  );
+}

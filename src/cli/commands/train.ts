@@ -1,0 +1,190 @@
+import { extname } from 'node:path';
+import type { Command } from 'commander';
+import { ask } from '../../app/ask.ts';
+import { SamewiseError } from '../../base/errors.ts';
+import { formatBytes, formatCount } from '../../base/numbers.ts';
+import type { BatchLocation } from '../../model/definitions.ts';
+import type { FileOutput, Knowledge, TrainingResult } from '../../offline/contract.ts';
+import { currentCatalog } from '../../plan/index.ts';
+import { command, instant, withApp } from '../command.ts';
+import { duration, type Output, type ProgressLine, table } from '../output.ts';
+
+interface TrainOptions {
+  readonly service?: string;
+  readonly features?: string;
+  readonly labels: string;
+  readonly time: string;
+  readonly out: string;
+  readonly format?: FileOutput['format'];
+  readonly through?: boolean;
+  readonly knowledge: Knowledge;
+}
+
+/** `samewise train`: a training set that is correct at each label's point in time. */
+export function train(program: Command): void {
+  program.addCommand(
+    command('train', 'build a training set: one row for each label, features as of its time', [
+      'train --service fraud_v1 --labels labels.csv --time at --out training.parquet',
+      'train --features customer_spending:avg_amount_7d --labels "labels/*.parquet" --time at --out t.csv',
+      'train --service fraud_v1@1 --labels "sql:select * from \'labels.csv\' where is_fraud" --time at --out t.arrow',
+    ])
+      .option('--service <name>', 'a feature service, or service@version')
+      .option('--features <refs>', 'instead: view:feature,view:feature')
+      .requiredOption(
+        '--labels <where>',
+        'a Parquet, CSV or JSON lines file, folder or glob, or sql:<query>',
+      )
+      .requiredOption('--time <column>', 'the label column that holds the point in time')
+      .requiredOption('--out <file>', 'where the training set goes: .parquet, .csv or .arrow')
+      .option('--format <format>', 'parquet, csv or arrow (default: by the name of the file)')
+      .option(
+        '--through',
+        'events at the very time of a label count too (default: only those before)',
+      )
+      .option(
+        '--knowledge <which>',
+        'final: all that is known now; as-served: what had arrived by then',
+        'final',
+      )
+      .action((options: TrainOptions, self: Command) =>
+        withApp(self, async ({ app, out, signal }) => {
+          const what = options.service ?? options.features;
+          if (what === undefined || (options.service && options.features)) {
+            throw new SamewiseError('cli/bad-option', 'say --service or --features');
+          }
+          if (options.knowledge !== 'final' && options.knowledge !== 'as-served') {
+            throw new SamewiseError(
+              'cli/bad-option',
+              `--knowledge ${options.knowledge} is neither final nor as-served`,
+            );
+          }
+          const { catalog, members, service } = ask(await app.registry.load(), what);
+          const started = performance.now();
+          const progress = out.progress('train');
+          const result = await app.offline
+            .train({
+              catalog,
+              members,
+              service,
+              labels: labelsAt(options.labels),
+              timeColumn: options.time,
+              through: options.through === true,
+              knowledge: options.knowledge,
+              output: fileOutput(options.out, options.format),
+              onProgress: (p) => progress.update(p.rows, p.totalRows, p.phase),
+              signal,
+            })
+            .finally(() => progress.done());
+          printTraining(out, result, performance.now() - started);
+        }),
+      ),
+  );
+}
+
+/** `samewise rebuild`: the training set of a manifest, again. */
+export function rebuild(program: Command): void {
+  program.addCommand(
+    command(
+      'rebuild',
+      'build the training set of a manifest again: the same bytes if nothing changed',
+      ['rebuild training.parquet.manifest.json --out again.parquet'],
+    )
+      .argument('<manifest>')
+      .option('--out <file>', 'where it goes (default: where it was)')
+      .action((manifest: string, options: { out?: string }, self: Command) =>
+        withApp(self, async ({ app, out, signal }) => {
+          const started = performance.now();
+          const progress = out.progress('rebuild');
+          const result = await app.offline
+            .rebuild(manifest, options.out ?? null, { ...running(progress), signal })
+            .finally(() => progress.done());
+          printTraining(out, result, performance.now() - started);
+        }),
+      ),
+  );
+}
+
+/** `samewise snapshot`: a view's values for every entity at one time. */
+export function snapshot(program: Command): void {
+  program.addCommand(
+    command('snapshot', "write a view's values for all entities at one time", [
+      'snapshot customer_spending --at 2024-03-20T00:00:00Z --out snapshot.parquet',
+    ])
+      .argument('<view>')
+      .requiredOption('--at <time>', 'the point in time (ISO 8601)', instant)
+      .requiredOption('--out <file>', '.parquet, .csv or .arrow')
+      .action((view: string, options: { at: number; out: string }, self: Command) =>
+        withApp(self, async ({ app, out, signal }) => {
+          const catalog = currentCatalog(await app.registry.load());
+          const progress = out.progress('snapshot');
+          const result = await app.offline
+            .snapshot({
+              catalog,
+              view,
+              atUs: options.at,
+              output: fileOutput(options.out),
+              ...running(progress),
+              signal,
+            })
+            .finally(() => progress.done());
+          out.result(
+            { ...result, path: options.out },
+            () =>
+              `${options.out}: ${formatCount(result.rows)} entities, ${formatBytes(result.bytes)}`,
+          );
+        }),
+      ),
+  );
+}
+
+function running(progress: ProgressLine) {
+  return {
+    onProgress: (p: { rows: number; totalRows: number | null; phase: string }) =>
+      progress.update(p.rows, p.totalRows, p.phase),
+  };
+}
+
+/** A file, folder, glob or `sql:` query as a location. */
+export function labelsAt(text: string): BatchLocation {
+  if (text.startsWith('sql:')) return { type: 'query', sql: text.slice(4) };
+  const extension = /\.(parquet|csv|tsv|json|jsonl|ndjson)(\.gz|\.zst)?$/i
+    .exec(text)?.[1]
+    ?.toLowerCase();
+  const type =
+    extension?.startsWith('json') || extension === 'ndjson'
+      ? 'json'
+      : extension === 'csv' || extension === 'tsv'
+        ? 'csv'
+        : 'parquet';
+  return { type, path: text, hivePartitioned: /\/[^/=]+=[^/]*(\/|$)/.test(text) };
+}
+
+function fileOutput(path: string, format?: FileOutput['format']): FileOutput {
+  const found = format ?? extname(path).slice(1);
+  if (found !== 'parquet' && found !== 'csv' && found !== 'arrow') {
+    throw new SamewiseError('cli/bad-option', `cannot tell the format of ${path}`, {
+      hint: 'call it .parquet, .csv or .arrow, or say --format',
+    });
+  }
+  return { format: found, path };
+}
+
+function printTraining(out: Output, result: TrainingResult, ms: number): void {
+  for (const warning of result.warnings) out.note(`warning: ${warning}`);
+  out.result({ ...result, duration_ms: Math.round(ms) }, () =>
+    table(
+      ['what', ''],
+      [
+        ['training set', result.path],
+        ['manifest', result.manifestPath],
+        ['rows', formatCount(result.rows)],
+        ['size', formatBytes(result.bytes)],
+        ...Object.entries(result.scannedRows).map(([source, rows]) => [
+          `scanned from ${source}`,
+          `${formatCount(rows)} rows`,
+        ]),
+        ['took', duration(ms)],
+      ],
+    ),
+  );
+}
