@@ -7,7 +7,7 @@ import { declaredBy } from './js_scope.ts';
 
 /** A parsed function. */
 export interface FunctionSource {
-  /** Without comments, white space reduced: layout does not change the hash. */
+  /** In one layout, without comments, so that reformatting does not change the hash. */
   readonly text: string;
   readonly ast: Program;
 }
@@ -23,25 +23,44 @@ export function normalSource(source: string, name: string): FunctionSource {
 }
 
 function parseFunction(source: string): FunctionSource | null {
-  const wrapped = `(${source}\n)`;
   const tokens: Token[] = [];
-  let ast: Program;
+  const ast = parseExpression(source, tokens);
+  if (ast === null) return null;
+  const text = inOneLayout(tokens, `(${source}\n)`);
+  // Where a line break ends a statement, the layout means something.
+  const same = shapeOf(parseExpression(text)) === shapeOf(ast);
+  return { text: same ? text : source, ast };
+}
+
+/** The syntax tree of a function expression in parentheses, or null if the source is something else. */
+function parseExpression(source: string, onToken: Token[] = []): Program | null {
   try {
-    ast = parse(wrapped, { ecmaVersion: 'latest', locations: true, onToken: tokens });
+    const ast = parse(`(${source}\n)`, { ecmaVersion: 'latest', locations: true, onToken });
+    const [statement] = ast.body;
+    if (ast.body.length !== 1 || statement?.type !== 'ExpressionStatement') return null;
+    return /^(ArrowFunction|Function)Expression$/.test(statement.expression.type) ? ast : null;
   } catch {
     return null;
   }
-  const [statement] = ast.body;
-  if (ast.body.length !== 1 || statement?.type !== 'ExpressionStatement') return null;
-  if (!/^(ArrowFunction|Function)Expression$/.test(statement.expression.type)) return null;
+}
+
+/** The tokens with one space between them, but for the text of templates, which is as it is. */
+function inOneLayout(tokens: readonly Token[], source: string): string {
   let text = '';
   // The first and the last two tokens are the wrapping and the end of file.
   for (let i = 1; i < tokens.length - 2; i++) {
-    const gap = i === 1 ? '' : wrapped.slice(tokens[i - 1]!.end, tokens[i]!.start);
-    text += gap.includes('\n') ? '\n' : gap === '' ? '' : ' ';
-    text += wrapped.slice(tokens[i]!.start, tokens[i]!.end);
+    const inTemplate = [tokens[i - 1]!, tokens[i]!].some(({ type }) => type.label === 'template');
+    text += i === 1 || inTemplate ? '' : ' ';
+    text += source.slice(tokens[i]!.start, tokens[i]!.end);
   }
-  return { text, ast };
+  return text;
+}
+
+function shapeOf(ast: Program | null): string {
+  const positions = new Set(['start', 'end', 'loc']);
+  return JSON.stringify(ast, (key, value) =>
+    positions.has(key) ? undefined : typeof value === 'bigint' ? `${value}` : value,
+  );
 }
 
 interface Problem {

@@ -47,3 +47,22 @@ test('overflow and bad casts say which row; rows that do not depend on them are 
     [0, 0, null, 0],
   ]);
 });
+
+test('batches of any length, one after the other', () => {
+  const program = compile(
+    [x.add(1).expr, x.isNull().or(true).expr],
+    [{ name: 'x', dtype: float64 }],
+  );
+  for (const length of [1, 0, 5000, 5000, 3]) {
+    const values = Array.from({ length }, (_, i) => i);
+    const [sum, all] = program.run(batchOf({ x: columnOf(float64, values) }));
+    assert.deepEqual(
+      scalarsOf(sum!),
+      values.map((v) => v + 1),
+    );
+    assert.deepEqual(
+      scalarsOf(all!),
+      values.map(() => true),
+    );
+  }
+});

@@ -177,7 +177,16 @@ test('layout and comments do not change the hash, meaning does', () => {
     });
   const plain = make('({ amount }) => amount + 1');
   assert.equal(make('({  amount }) => /* more */ amount  + 1').hash, plain.hash);
+  assert.equal(make('({\n    amount // the\n  }) =>\n  amount + 1').hash, plain.hash);
   assert.notEqual(make('({ amount }) => amount + 2').hash, plain.hash);
+  const template = make(
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: source of a template
+    '({ amount }) => `a  ${ amount }\n ${amount}b`.length /* x */ + /a  b/u.source.length',
+  );
+  assert.match(template.source, /`a {2}\$\{ amount \}\n \$\{ amount \}b` \. length \+ \/a {2}b\/u/);
+  assert.deepEqual(over(template.call({ amount }), [5]), ['a  5\n 5b'.length + 'a  b'.length]);
+  const unended = make('({ amount }) => {\n  const x = amount\n  return x\n}');
+  assert.deepEqual(over(unended.call({ amount }), [5]), [5]);
   const method = {
     fn({ amount }: { amount: number }) {
       return amount * 2;

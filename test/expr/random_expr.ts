@@ -1,6 +1,6 @@
 /** Random well-typed expressions over a fixed schema, and random batches of it, nulls and edges included. */
 import fc from 'fast-check';
-import type { Expr } from '../../src/expr/ir.ts';
+import { type Expr, jsFunction, Value } from '../../src/expr/index.ts';
 import { type Batch, batchOf, type Schema } from '../../src/types/batch.ts';
 import { columnOf } from '../../src/types/column.ts';
 import {
@@ -141,6 +141,17 @@ export const batch: fc.Arbitrary<Batch> = fc
         ),
       ),
   );
+
+/** A function that gives values, nulls and errors. */
+const risky = jsFunction({
+  name: 'risky',
+  inputs: { x: float64, n: int32 },
+  output: float64,
+  fn: ({ x, n }) => {
+    if (n === 3) throw new Error('three');
+    return n < 0 ? null : Math.min(x, n);
+  },
+});
 
 type Gen = (dtype: Dtype, depth: number) => fc.Arbitrary<Expr>;
 
@@ -404,6 +415,17 @@ function calls(dtype: Dtype, gen: Gen, depth: number): fc.Arbitrary<Expr>[] {
         [date],
         any(-86_400_000_000, 864_000_000_000).map((us) => ({ us })),
       ),
+    );
+  if (kind === 'float64' || kind === 'int32')
+    out.push(
+      fc
+        .tuple(gen(float64, depth - 1), gen(int32, depth - 1))
+        .map(([x, n]) => risky.call({ x: new Value(x, float64), n: new Value(n, int32) }).expr)
+        .map((expr) =>
+          kind === 'float64'
+            ? expr
+            : { kind: 'call', fn: 'try_cast', args: [expr], params: { to: 'int32' } },
+        ),
     );
   if (kind === 'list') out.push(call('distinct', [dtype]));
   if (kind === 'list' && dtype.of.kind === 'string')

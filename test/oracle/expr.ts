@@ -71,7 +71,11 @@ export function evaluateRow(expr: Expr, batch: Batch, row: number): Typed {
       const inputs = expr.inputs.map((input) => [input.name, ev(input.expr).v] as const);
       if (inputs.some(([, v]) => v === null)) return { t: expr.output, v: null };
       const run = new Function(`return (${expr.source})`)();
-      return { t: expr.output, v: run(Object.fromEntries(inputs)) };
+      try {
+        return { t: expr.output, v: run(Object.fromEntries(inputs)) };
+      } catch {
+        throw new RowError('expr/function-failed');
+      }
     }
     case 'call':
       return evaluateCall(expr, ev, batch);
