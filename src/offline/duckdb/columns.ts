@@ -1,7 +1,13 @@
 /** Slicing, joining, comparing and picking of columns in bulk. */
 import { assert } from '../../base/errors.ts';
 import type { Batch, Schema } from '../../types/batch.ts';
-import { type Column, ColumnBuilder, gather } from '../../types/column.ts';
+import {
+  type BytesColumn,
+  type Column,
+  ColumnBuilder,
+  gather,
+  type StringColumn,
+} from '../../types/column.ts';
 import { compareBytes, compareUtf8 } from '../../types/scalar.ts';
 
 type Typed = Float64Array;
@@ -166,8 +172,8 @@ export function compareKeys(
 }
 
 function compareCells(x: Column, xRow: number, y: Column, yRow: number): number {
-  if (x.kind === 'string') return compareUtf8(x.data[xRow]!, y.data[yRow] as string);
-  if (x.kind === 'bytes') return compareBytes(x.data[xRow]!, y.data[yRow] as Uint8Array);
+  if (x.kind === 'string') return compareUtf8(x.data[xRow]!, (y as StringColumn).data[yRow]!);
+  if (x.kind === 'bytes') return compareBytes(x.data[xRow]!, (y as BytesColumn).data[yRow]!);
   const a = (x.data as unknown as Typed)[xRow]!;
   const b = (y.data as unknown as Typed)[yRow]!;
   return a < b ? -1 : a > b ? 1 : 0;

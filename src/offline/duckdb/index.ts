@@ -1,10 +1,24 @@
 /** The offline store on DuckDB. */
 import type { Clock } from '../../base/clock.ts';
-import type { OfflineStore } from '../contract.ts';
-import { openEngine } from './engine.ts';
+import { sourceOf } from '../../model/index.ts';
+import type { OfflineStore, Running, TrainingRequest, TrainingResult } from '../contract.ts';
+import { appendHistory } from './append.ts';
+import { openEngine, withConnection } from './engine.ts';
+import { estimateSource } from './estimate.ts';
 import { Feeds } from './feed.ts';
 import { keyedHistory } from './history.ts';
-import { buildTrainingSet } from './train.ts';
+import { keepRows } from './labels.ts';
+import {
+  differences,
+  labelsPath,
+  manifestOf,
+  manifestPath,
+  readManifest,
+  requestOf,
+  writeManifest,
+} from './manifest.ts';
+import { writeSnapshot } from './snapshot.ts';
+import { buildTrainingSet, type TrainContext } from './train.ts';
 
 export interface DuckdbStoreOptions {
   /** Where pushed events are kept: `<historyDir>/<source>/*.parquet`. */
@@ -29,20 +43,62 @@ export async function openDuckdbStore(options: DuckdbStoreOptions): Promise<Offl
     threads: options.threads ?? null,
     memoryLimit: options.memoryLimit ?? '1GB',
   });
-  const context = { engine, feeds: new Feeds(), paths: { projectDir, historyDir } };
+  const context: TrainContext = { engine, feeds: new Feeds(), paths: { projectDir, historyDir } };
   return {
-    train: async (request) => {
-      const trained = await buildTrainingSet(context, request);
-      return {
-        rows: trained.rows,
-        bytes: trained.bytes,
-        path: request.output.path,
-        manifestPath: `${request.output.path}.manifest.json`,
-        scannedRows: trained.scannedRows,
-        warnings: trained.warnings,
-      };
+    train: (request) => train(context, request),
+    rebuild: (path, output, running) => rebuild(context, path, output, running),
+    verify: async (path) => {
+      try {
+        const findings = differences(readManifest(path), projectDir);
+        return { ok: findings.length === 0, findings };
+      } catch (error) {
+        return { ok: false, findings: [(error as Error).message] };
+      }
     },
+    snapshot: (request) => writeSnapshot(context, request),
     history: (request) => keyedHistory(context, request),
+    estimate: (catalog, source) =>
+      withConnection(engine, undefined, (connection) =>
+        estimateSource(connection, sourceOf(catalog, source), context.paths),
+      ),
+    append: (request) => appendHistory(context, request),
     close: async () => engine.close(),
-  } as unknown as OfflineStore;
+  };
+}
+
+async function train(context: TrainContext, asked: TrainingRequest): Promise<TrainingResult> {
+  const { labels, output } = asked;
+  // Labels that only the caller holds are kept beside the output: the manifest must be able to build it again.
+  const request = {
+    ...asked,
+    labels:
+      labels.type === 'rows'
+        ? await keepRows(context, labels.rows, asked, labelsPath(output.path))
+        : labels,
+  };
+  const trained = await buildTrainingSet(context, request);
+  const path = manifestPath(output.path);
+  await writeManifest(manifestOf(request, trained, context.paths.projectDir), path);
+  return {
+    rows: trained.rows,
+    bytes: trained.bytes,
+    path: output.path,
+    manifestPath: path,
+    scannedRows: trained.scannedRows,
+    warnings: trained.warnings,
+  };
+}
+
+async function rebuild(
+  context: TrainContext,
+  path: string,
+  output: string | null,
+  running: Running = {},
+): Promise<TrainingResult> {
+  const manifest = readManifest(path);
+  const result = await train(context, { ...requestOf(manifest, output), ...running });
+  const { sha256 } = readManifest(result.manifestPath).output;
+  if (sha256 === manifest.output.sha256) return result;
+  const warning = `the file differs from the one that ${path} describes; verify says what has changed`;
+  return { ...result, warnings: [...result.warnings, warning] };
 }

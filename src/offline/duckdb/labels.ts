@@ -1,7 +1,8 @@
 /** Labels: what a training set is asked for, kept as a DuckDB table in label order, whose rowid is the label's number. */
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { nearest, SamewiseError, type Where } from '../../base/errors.ts';
-import type { Batch, Field, Schema } from '../../types/batch.ts';
+import { type BatchLocation, planService } from '../../model/index.ts';
+import type { Field, Schema } from '../../types/batch.ts';
 import { columnOf } from '../../types/column.ts';
 import {
   bool,
@@ -13,12 +14,13 @@ import {
   timestamp,
 } from '../../types/dtype.ts';
 import { coerce, INT64_MAX, INT64_MIN, type Scalar } from '../../types/scalar.ts';
-import type { LabelSource } from '../contract.ts';
-import { appendBatch, createTable } from './append_table.ts';
+import type { TrainingRequest } from '../contract.ts';
 import { castExpression, castOf, textCast } from './casts.ts';
-import { name, rowsOf, text } from './engine.ts';
-import { filesSql, listFiles } from './files.ts';
+import { type Engine, name, rowsOf, text, withConnection } from './engine.ts';
+import type { Feeds } from './feed.ts';
+import { type FileLocation, filesSql, listFiles } from './files.ts';
 import { describe, explain, fileError, type Relation } from './scan.ts';
+import { writeQuery } from './write.ts';
 
 export interface Labels {
   readonly table: string;
@@ -31,7 +33,7 @@ export interface Labels {
 }
 
 export interface LabelsRequest {
-  readonly labels: LabelSource;
+  readonly labels: BatchLocation;
   readonly timeColumn: string;
   /** Key and request columns with their types. */
   readonly needed: Schema;
@@ -48,13 +50,8 @@ export async function openLabels(
   request: LabelsRequest,
 ): Promise<Labels> {
   const { labels, table } = request;
-  const declared: Schema = [
-    ...request.needed.filter((field) => field.name !== request.timeColumn),
-    { name: request.timeColumn, dtype: timestamp },
-  ];
-  let files: readonly string[] = [];
-  if (labels.type === 'rows') await loadRows(connection, table, labels.rows, declared);
-  else files = await loadLocation(connection, labels, declared, request);
+  const declared = declaredColumns(request.needed, request.timeColumn);
+  const files = await loadLocation(connection, labels, declared, request);
 
   const columns = await describe(connection, name(table), null, WHERE, 'the labels');
   const cast = declared.map((field) => {
@@ -93,7 +90,7 @@ export async function openLabels(
 
 async function loadLocation(
   connection: DuckDBConnection,
-  labels: Exclude<LabelSource, { type: 'rows' }>,
+  labels: BatchLocation,
   declared: Schema,
   { projectDir, table }: LabelsRequest,
 ): Promise<readonly string[]> {
@@ -122,7 +119,7 @@ async function loadLocation(
  */
 async function selectFiles(
   connection: DuckDBConnection,
-  labels: Extract<LabelSource, { path: string }>,
+  labels: FileLocation,
   files: readonly string[],
   declared: Schema,
 ): Promise<string> {
@@ -153,13 +150,15 @@ async function selectFiles(
   return `SELECT *${replace} FROM ${reader(types.join(', '))}`;
 }
 
-/** Rows of a program: declared columns are coerced, the others take the type of their values. */
-async function loadRows(
-  connection: DuckDBConnection,
-  table: string,
+/** Keeps a caller's rows as a Parquet file. Declared columns are coerced, the others take the type of their values. */
+export async function keepRows(
+  { engine, feeds }: { readonly engine: Engine; readonly feeds: Feeds },
   rows: readonly Readonly<Record<string, unknown>>[],
-  declared: Schema,
-): Promise<void> {
+  request: Pick<TrainingRequest, 'catalog' | 'members' | 'timeColumn' | 'signal'>,
+  path: string,
+): Promise<FileLocation> {
+  const { keyColumns, requestColumns } = planService(request.catalog, request.members);
+  const declared = declaredColumns([...keyColumns, ...requestColumns], request.timeColumn);
   const names = [...new Set(rows.flatMap((row) => Object.keys(row)))];
   if (rows.length === 0) names.push(...declared.map((field) => field.name));
   const schema = names.map(
@@ -169,29 +168,35 @@ async function loadRows(
         dtype: guessDtype(rows.map((row) => row[column])),
       },
   );
-  const columns = Object.fromEntries(
-    schema.map(({ name: column, dtype }) => [
-      column,
-      columnOf(
-        dtype,
-        rows.map((row, i): Scalar | null => {
-          try {
-            return coerce(textOf(row[column], dtype), dtype, { column, row: i });
-          } catch (error) {
-            throw error instanceof SamewiseError && error.code !== 'types/nan'
-              ? new SamewiseError('offline/bad-labels', error.message, {
-                  where: error.where,
-                  hint: error.hint,
-                })
-              : error;
-          }
-        }),
-      ),
-    ]),
+  const columns = schema.map(({ name: column, dtype }) =>
+    columnOf(
+      dtype,
+      rows.map((row, i) => labelValue(row[column], dtype, { column, row: i })),
+    ),
   );
-  await createTable(connection, table, schema);
-  const batch: Batch = { length: rows.length, columns };
-  if (rows.length > 0) await appendBatch(connection, table, schema, batch);
+  await withConnection(engine, request.signal, (connection) =>
+    feeds.use(connection, { schema, pieces: [columns].values() }, (from) =>
+      writeQuery(connection, `SELECT * FROM ${from}`, { format: 'parquet', path }),
+    ),
+  );
+  return { type: 'parquet', path, hivePartitioned: false };
+}
+
+function labelValue(value: unknown, dtype: Dtype, where: Where): Scalar | null {
+  try {
+    return coerce(textOf(value, dtype), dtype, where);
+  } catch (error) {
+    if (!(error instanceof SamewiseError) || error.code === 'types/nan') throw error;
+    throw badLabels(error);
+  }
+}
+
+/** Key and request columns and the time. */
+function declaredColumns(needed: Schema, timeColumn: string): Schema {
+  return [
+    ...needed.filter((field) => field.name !== timeColumn),
+    { name: timeColumn, dtype: timestamp },
+  ];
 }
 
 function guessDtype(values: readonly unknown[]): Dtype {
@@ -235,8 +240,9 @@ async function check(
   const fault = await explain(connection, relation, none, {}, timeColumn);
   if (!(fault instanceof SamewiseError) || fault === none) return;
   if (fault.code === 'types/nan') throw fault;
-  throw new SamewiseError('offline/bad-labels', fault.message, {
-    where: fault.where,
-    hint: fault.hint,
-  });
+  throw badLabels(fault);
+}
+
+function badLabels({ message, where, hint }: SamewiseError): SamewiseError {
+  return new SamewiseError('offline/bad-labels', message, { where, hint });
 }

@@ -2,7 +2,13 @@
 import { join } from 'node:path';
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { SamewiseError } from '../../base/errors.ts';
-import { assemble, keyColumnsOf, planService, type ServicePlan } from '../../model/index.ts';
+import {
+  assemble,
+  type BatchLocation,
+  keyColumnsOf,
+  planService,
+  type ServicePlan,
+} from '../../model/index.ts';
 import type { Batch, Schema } from '../../types/batch.ts';
 import type { Column } from '../../types/column.ts';
 import { float64, timestamp } from '../../types/dtype.ts';
@@ -16,13 +22,16 @@ import { type Asked, lookUp } from './lookup.ts';
 import { readBatches, wireExpression } from './read.ts';
 import type { Paths } from './scan.ts';
 import { BLOCK_ROWS, Scatter } from './scatter.ts';
-import { copyQuery, writeWhole } from './write.ts';
+import { writeQuery } from './write.ts';
 
 export interface TrainContext {
   readonly engine: Engine;
   readonly feeds: Feeds;
   readonly paths: Paths;
 }
+
+/** A request whose labels lie in files or a query. */
+export type BuildRequest = TrainingRequest & { readonly labels: BatchLocation };
 
 /** What was made, besides the file. */
 export interface Trained {
@@ -37,7 +46,7 @@ export interface Trained {
 /** Builds the training set of a request into its output file. The manifest is the caller's. */
 export async function buildTrainingSet(
   context: TrainContext,
-  request: TrainingRequest,
+  request: BuildRequest,
 ): Promise<Trained> {
   const { engine } = context;
   const plan = planService(request.catalog, request.members);
@@ -54,7 +63,7 @@ export async function buildTrainingSet(
 
 class TrainingRun {
   readonly #context: TrainContext;
-  readonly #request: TrainingRequest;
+  readonly #request: BuildRequest;
   readonly #plan: ServicePlan;
   readonly #connection: DuckDBConnection;
   readonly #table: string;
@@ -66,7 +75,7 @@ class TrainingRun {
 
   constructor(
     context: TrainContext,
-    request: TrainingRequest,
+    request: BuildRequest,
     plan: ServicePlan,
     connection: DuckDBConnection,
     table: string,
@@ -235,11 +244,12 @@ class TrainingRun {
     const { feeds } = this.#context;
     const { output } = this.#request;
     const schema = this.#plan.outputs.map(({ name: column, dtype }) => ({ name: column, dtype }));
-    return writeWhole(output.path, (partial) =>
-      feeds.use(this.#connection, { schema, pieces: this.#pieces(labels.rows) }, async (from) => {
-        const sql = `SELECT l.*, f.* FROM ${name(labels.table)} l POSITIONAL JOIN ${from} f`;
-        await copyQuery(this.#connection, sql, output.format as 'parquet' | 'csv', partial);
-      }),
+    return feeds.use(this.#connection, { schema, pieces: this.#pieces(labels.rows) }, (from) =>
+      writeQuery(
+        this.#connection,
+        `SELECT l.*, f.* FROM ${name(labels.table)} l POSITIONAL JOIN ${from} f`,
+        output,
+      ),
     );
   }
 

@@ -2,6 +2,7 @@
 import {
   closeSync,
   fsyncSync,
+  linkSync,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -13,6 +14,7 @@ import { basename, dirname, join } from 'node:path';
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { SamewiseError } from '../../base/errors.ts';
 import type { FileOutput } from '../contract.ts';
+import { writeArrow } from './arrow.ts';
 import { duckdbMessage, isDuckdbError, text } from './engine.ts';
 
 /** Rows of a Parquet row group: fixed, because it is part of the bytes of a file that must come out the same. */
@@ -26,6 +28,34 @@ export async function writeWhole(
   path: string,
   write: (partial: string) => Promise<void>,
 ): Promise<number> {
+  return place(path, write, (partial) => {
+    const { size } = statSync(partial);
+    renameSync(partial, path);
+    return size;
+  });
+}
+
+/** Like `writeWhole`, but never over a file that is there: false if there is one. */
+export async function writeNew(
+  path: string,
+  write: (partial: string) => Promise<void>,
+): Promise<boolean> {
+  return place(path, write, (partial) => {
+    try {
+      linkSync(partial, path);
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+      throw error;
+    }
+  });
+}
+
+async function place<T>(
+  path: string,
+  write: (partial: string) => Promise<void>,
+  put: (partial: string) => T,
+): Promise<T> {
   const folder = dirname(path);
   let scratch: string | null = null;
   try {
@@ -34,15 +64,27 @@ export async function writeWhole(
     const partial = join(scratch, basename(path));
     await write(partial);
     flush(partial);
-    const { size } = statSync(partial);
-    renameSync(partial, path);
+    const result = put(partial);
     flush(folder);
-    return size;
+    return result;
   } catch (error) {
     throw writeError(error, path);
   } finally {
     if (scratch !== null) rmSync(scratch, { recursive: true, force: true });
   }
+}
+
+/** Writes the rows of a query, in its order, as a whole file. Gives its size. */
+export async function writeQuery(
+  connection: DuckDBConnection,
+  sql: string,
+  { format, path }: FileOutput,
+): Promise<number> {
+  return writeWhole(path, (partial) =>
+    format === 'arrow'
+      ? writeArrow(connection, sql, partial)
+      : copyQuery(connection, sql, format, partial),
+  );
 }
 
 /** `COPY` of a query into a file, in the query's order, the same bytes for the same rows. */

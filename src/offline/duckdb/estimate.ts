@@ -1,0 +1,57 @@
+/** How much history a source has, from metadata only. */
+import { statSync } from 'node:fs';
+import type { DuckDBConnection } from '@duckdb/node-api';
+import { type InstantUs, parseInstant } from '../../base/time.ts';
+import type { Source } from '../../model/index.ts';
+import { rowsOf, text } from './engine.ts';
+import { listFiles } from './files.ts';
+import { fileError, type Paths, pushedFiles } from './scan.ts';
+
+export interface Estimate {
+  readonly rows: number | null;
+  readonly bytes: number | null;
+  readonly newestUs: InstantUs | null;
+}
+
+/** Nothing is scanned: what the files' footers do not say is null. */
+export async function estimateSource(
+  connection: DuckDBConnection,
+  source: Source,
+  paths: Paths,
+): Promise<Estimate> {
+  const { batch } = source;
+  const pushed = pushedFiles(source.name, paths.historyDir);
+  const files =
+    batch === null || batch.type === 'query'
+      ? []
+      : await listFiles(connection, batch, paths.projectDir);
+  const all = [...files, ...pushed];
+  const local = all.every((file) => !file.includes('://'));
+  const known = batch?.type !== 'query';
+  const bytes = known && local ? all.reduce((sum, file) => sum + statSync(file).size, 0) : null;
+  if (batch !== null && batch.type !== 'parquet') return { rows: null, bytes, newestUs: null };
+  if (all.length === 0) return { rows: 0, bytes: 0, newestUs: null };
+  const list = `[${all.map(text).join(', ')}]`;
+  try {
+    const [counted] = await rowsOf(
+      connection,
+      `SELECT sum(num_rows)::BIGINT AS n FROM parquet_file_metadata(${list})`,
+    );
+    const [newest] = await rowsOf(
+      connection,
+      `SELECT max(stats_max_value) AS t FROM parquet_metadata(${list}) WHERE path_in_schema = ${text(source.eventTime)}`,
+    );
+    return { rows: Number(counted!.n), bytes, newestUs: instantOrNull(newest?.t) };
+  } catch (error) {
+    throw fileError(error, all, { source: source.name }, source.name);
+  }
+}
+
+function instantOrNull(value: unknown): InstantUs | null {
+  if (typeof value !== 'string') return null;
+  try {
+    return parseInstant(value);
+  } catch {
+    return null;
+  }
+}
