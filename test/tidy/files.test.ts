@@ -8,7 +8,7 @@ import { files, ROOT, sources } from './sources.ts';
 const ROOMS =
   'aggregate app base cli dsl expr model offline online plan registry serving timeline types';
 const TESTS = 'conformance e2e golden oracle regressions support tidy';
-const TOP = 'bench docs examples scripts src test .ci';
+const TOP = 'bench bin docs examples scripts src test .ci';
 const MAX_LINES = 600;
 
 const textFiles = files.filter((file) => /\.(ts|md|json|html|py|sh)$|Makefile$|\/run$/.test(file));
@@ -74,5 +74,22 @@ test('what a door or a contract exports is explained', () => {
         return explained ? [] : [`src/${path}:${i + 1}: ${name}`];
       });
     });
+  assert.deepEqual(wrong, []);
+});
+
+test('what is exported is used', () => {
+  const code = files.filter((file) => /^(src|test|bench|examples)\/.*\.ts$/.test(file)).map(read);
+  const times = new Map<string, number>();
+  for (const text of code)
+    for (const [word] of text.matchAll(/\w+/g)) times.set(word, (times.get(word) ?? 0) + 1);
+  const wrong = sources
+    // The catalogue of functions takes whole files: every export of theirs is a function of the language.
+    .filter(({ path }) => !path.startsWith('expr/functions/'))
+    .flatMap(({ path, text }) =>
+      [...text.matchAll(/^export (?:async )?(?:abstract )?(?:function\*?|class|const) (\w+)/gm)]
+        .map((match) => match[1]!)
+        .filter((name) => times.get(name) === 1)
+        .map((name) => `src/${path}: ${name}`),
+    );
   assert.deepEqual(wrong, []);
 });

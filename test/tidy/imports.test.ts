@@ -1,7 +1,7 @@
 /** The arrows of docs/architecture.md: which room may import which, and who may touch the machine. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Identifier, MemberExpression, NewExpression, Property } from 'acorn';
+import type { Identifier, ImportSpecifier, MemberExpression, NewExpression, Property } from 'acorn';
 import { simple } from 'acorn-walk';
 import { type SourceFile, sources, syntaxOf } from './sources.ts';
 
@@ -91,6 +91,10 @@ function machineUses(source: SourceFile): string[] {
       const { callee, arguments: args } = node as NewExpression;
       if (callee.type === 'Identifier' && callee.name === 'Date' && args.length === 0)
         found.push('new Date()');
+    },
+    ImportSpecifier(node) {
+      const { name } = (node as ImportSpecifier).imported as Identifier;
+      if (/^(env|performance|random(UUID|Bytes|Int))$/.test(name)) found.push(`import { ${name} }`);
     },
     ObjectPattern(node) {
       for (const property of (node as unknown as { properties: Property[] }).properties) {
