@@ -1,7 +1,8 @@
 /** Functions in TypeScript: what is refused, what is carried, what happens when they fail. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { column, jsFunction, printExpr, type Value } from '../../src/expr/index.ts';
+import { sha256Hex } from '../../src/base/hash.ts';
+import { column, jsFunction, printExpr, Value } from '../../src/expr/index.ts';
 import { float64, int64, list, string, vector } from '../../src/types/dtype.ts';
 import { evaluate } from './run.ts';
 
@@ -232,4 +233,15 @@ test('inputs must fit', () => {
   // @ts-expect-error the function returns a string
   jsFunction({ name: 'g', inputs: { amount: float64 }, output: float64, fn: () => 'x' });
   assert.deepEqual(over(f.call({ amount: 7 }), [1]), [7]);
+});
+
+test('what was not read here is out of reach all the same', () => {
+  const stored = (source: string, hash = sha256Hex(source)) =>
+    new Value({ kind: 'js', name: 'stored', source, hash, inputs: [], output: float64 }, float64);
+  for (const source of ['() => Date.now()', '() => Math.random()', '() => process.pid'])
+    assert.throws(() => evaluate(stored(source)), { code: 'expr/function-failed' });
+  assert.throws(() => evaluate(stored('() => 1', sha256Hex('() => 2'))), {
+    code: 'expr/bad-function',
+  });
+  assert.throws(() => evaluate(stored('() => {')), { code: 'expr/bad-function' });
 });
