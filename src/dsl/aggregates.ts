@@ -13,9 +13,9 @@ import type {
   ListType,
   StringType,
 } from '../types/dtype.ts';
-import { type Aggregation, aggregation } from './feature.ts';
+import { type Aggregation, aggregation, type Unwindowed } from './feature.ts';
 
-type Of<D extends Dtype> = Aggregation<D, false>;
+type Of<D extends Dtype> = Aggregation<D, Unwindowed>;
 
 function of<D extends Dtype>(
   fn: string,

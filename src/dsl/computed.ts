@@ -1,10 +1,10 @@
-import type { Expr, Value } from '../expr/index.ts';
+import type { Value } from '../expr/index.ts';
 import type { OnDemandFeature } from '../model/index.ts';
 import type { Dtype } from '../types/dtype.ts';
-import { Describable, NOTHING_SAID, type Parts } from './describable.ts';
+import { Describable, NOTHING_SAID, type Parts, type Typed, typed } from './describable.ts';
 
 interface ComputedParts extends Parts {
-  readonly value: { readonly expr: Expr; readonly dtype: Dtype };
+  readonly value: Typed;
 }
 
 /** A feature of an on-demand view that says more of itself than its expression. */
@@ -23,5 +23,5 @@ export class Computed<D extends Dtype> extends Describable<D, ComputedParts> {
  * `computed(request.amount.div(spending.avg_amount_7d)).default(1).describe('1 is as usual')`.
  */
 export function computed<D extends Dtype>(value: Value<D>): Computed<D> {
-  return new Computed<D>({ ...NOTHING_SAID, value: { expr: value.expr, dtype: value.dtype } });
+  return new Computed<D>({ ...NOTHING_SAID, value: typed(value) });
 }

@@ -1,5 +1,6 @@
 /** What features of every kind may say of themselves: description, tags, default. */
-import type { Plain } from '../expr/index.ts';
+import { SamewiseError } from '../base/errors.ts';
+import { type Expr, type Plain, Value } from '../expr/index.ts';
 import type { Feature } from '../model/index.ts';
 import type { Dtype } from '../types/dtype.ts';
 import { coerce, scalarToJson } from '../types/scalar.ts';
@@ -46,4 +47,22 @@ export abstract class Describable<D extends Dtype, P extends Parts = Parts> {
     const { description, tags } = this.parts;
     return { description, tags, default: scalarToJson(coerce(this.parts.default, dtype), dtype) };
   }
+}
+
+/** An expression and its type, as plain data. */
+export interface Typed {
+  readonly expr: Expr;
+  readonly dtype: Dtype;
+}
+
+/** The plain data of a Value; `dsl/not-a-value` for anything else, which only untyped code can pass. */
+export function typed(value: Value<any>): Typed {
+  if (value instanceof Value) return { expr: value.expr, dtype: value.dtype };
+  throw new SamewiseError(
+    'dsl/not-a-value',
+    `${JSON.stringify(value)} is not a column or an expression`,
+    {
+      hint: 'use the columns that the callback is given: features: ({ amount }) => ({ total: sum(amount).over("7d") })',
+    },
+  );
 }

@@ -12,7 +12,7 @@ import type { DurationUs } from '../base/time.ts';
 import type { Expr, Value } from '../expr/index.ts';
 import type { Feature } from '../model/index.ts';
 import { type BoolType, bool, type Dtype } from '../types/dtype.ts';
-import { Describable, NOTHING_SAID, type Parts } from './describable.ts';
+import { Describable, NOTHING_SAID, type Parts, type Typed, typed } from './describable.ts';
 import { durationOf } from './described.ts';
 
 /** A calendar unit that a window can start with (UTC; weeks start on Monday). */
@@ -32,20 +32,26 @@ abstract class Stored<D extends Dtype, P extends StoredParts> extends Describabl
 
 interface AggregateParts extends StoredParts {
   readonly spec: () => AggregateSpec;
-  readonly input: { readonly expr: Expr; readonly dtype: Dtype } | null;
+  readonly input: Typed | null;
   readonly window: Window;
   readonly windowed: boolean;
 }
 
+/** Of an aggregate that a view takes. */
+export type Windowed = 'has a window';
+/** Of an aggregate that a view does not take yet. */
+export type Unwindowed =
+  'needs a window: .over("7d"), .lifetime(), .sinceStartOf("day") or .overLast(10)';
+
 /**
- * An aggregate on its way to a feature. It needs a window before a view takes it (`Windowed` is then true): `over`,
- * `lifetime`, `sinceStartOf` or `overLast`.
+ * An aggregate on its way to a feature. It needs a window before a view takes it: `over`, `lifetime`, `sinceStartOf` or
+ * `overLast`. `W` tells whether it has one, in words that the compiler shows.
  */
-export class Aggregation<D extends Dtype, Windowed extends boolean> extends Stored<
+export class Aggregation<D extends Dtype, W extends Windowed | Unwindowed> extends Stored<
   D,
   AggregateParts
 > {
-  declare protected readonly isWindowed: Windowed;
+  declare protected readonly state: W;
 
   /** Only rows for which `condition` is true. Several conditions must all hold. `overLast(n)` counts rows before it. */
   where(condition: Value<BoolType>): this {
@@ -53,29 +59,29 @@ export class Aggregation<D extends Dtype, Windowed extends boolean> extends Stor
     const then: Expr = input?.expr ?? { kind: 'literal', dtype: bool, value: true };
     const expr: Expr = {
       kind: 'case',
-      branches: [{ when: condition.expr, then }],
+      branches: [{ when: typed(condition).expr, then }],
       otherwise: null,
     };
     return this.with({ input: { expr, dtype: input?.dtype ?? bool } });
   }
 
   /** Events of the last `size` before the read time T: T − size ≤ t < T. */
-  over(size: DurationText): Aggregation<D, true> {
+  over(size: DurationText): Aggregation<D, Windowed> {
     return this.window({ sizeUs: parseDuration(size) });
   }
 
   /** All events before T. */
-  lifetime(): Aggregation<D, true> {
+  lifetime(): Aggregation<D, Windowed> {
     return this.window({ sizeUs: null });
   }
 
   /** Events since the start of T's day, week, … (UTC). */
-  sinceStartOf(unit: SinceUnit): Aggregation<D, true> {
+  sinceStartOf(unit: SinceUnit): Aggregation<D, Windowed> {
     return this.window({ sinceStartOf: unit });
   }
 
   /** The `n` newest events of the view before T; within `over(…)` where both are given. */
-  overLast(n: number): Aggregation<D, true> {
+  overLast(n: number): Aggregation<D, Windowed> {
     return this.window({ last: n });
   }
 
@@ -93,9 +99,9 @@ export class Aggregation<D extends Dtype, Windowed extends boolean> extends Stor
     return this.with({ window: { ...this.parts.window, ...change } });
   }
 
-  private window(change: Partial<Window>): Aggregation<D, true> {
+  private window(change: Partial<Window>): Aggregation<D, Windowed> {
     const window = { ...this.parts.window, ...change };
-    return new Aggregation<D, true>({ ...this.parts, window, windowed: true });
+    return new Aggregation<D, Windowed>({ ...this.parts, window, windowed: true });
   }
 
   /** The plain feature. Throws `dsl/no-window`, or the coded error of the aggregate's type check. */
@@ -121,7 +127,7 @@ export class Aggregation<D extends Dtype, Windowed extends boolean> extends Stor
 }
 
 interface LatestParts extends StoredParts {
-  readonly value: { readonly expr: Expr; readonly dtype: Dtype };
+  readonly value: Typed;
   readonly ttlUs: DurationUs | null;
 }
 
@@ -154,12 +160,12 @@ export class Latest<D extends Dtype> extends Stored<D, LatestParts> {
 export function aggregation<D extends Dtype>(
   spec: () => AggregateSpec,
   input: Value<any> | null,
-): Aggregation<D, false> {
-  return new Aggregation<D, false>({
+): Aggregation<D, Unwindowed> {
+  return new Aggregation<D, Unwindowed>({
     ...NOTHING_SAID,
     freshnessUs: null,
     spec,
-    input: input === null ? null : { expr: input.expr, dtype: input.dtype },
+    input: input === null ? null : typed(input),
     window: LIFETIME,
     windowed: false,
   });
@@ -173,7 +179,7 @@ export function latest<D extends Dtype>(value: Value<D>): Latest<D> {
   return new Latest<D>({
     ...NOTHING_SAID,
     freshnessUs: null,
-    value: { expr: value.expr, dtype: value.dtype },
+    value: typed(value),
     ttlUs: null,
   });
 }

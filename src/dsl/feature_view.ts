@@ -8,13 +8,13 @@ import type { BoolType, Dtype } from '../types/dtype.ts';
 import { type Values, valuesOf } from './columns.ts';
 import { type Columns, type DescribedOptions, describedOf, durationOf } from './described.ts';
 import type { EntityHandle } from './entity.ts';
-import { Aggregation, Latest, latest } from './feature.ts';
+import { Aggregation, Latest, latest, type Windowed } from './feature.ts';
 import { definitionOf } from './handle.ts';
 import type { SourceHandle } from './source.ts';
 import { type Use, useOf } from './use.ts';
 
 /** What `features` may return under each name: a column or expression (its latest value), or an aggregate with a window. */
-export type FeatureInput = Value<any> | Latest<any> | Aggregation<any, true>;
+export type FeatureInput = Value<any> | Latest<any> | Aggregation<any, Windowed>;
 
 /** The type of a feature's values. */
 export type FeatureDtype<F> =
@@ -22,7 +22,7 @@ export type FeatureDtype<F> =
     ? D
     : F extends Latest<infer D>
       ? D
-      : F extends Aggregation<infer D, true>
+      : F extends Aggregation<infer D, Windowed>
         ? D
         : never;
 

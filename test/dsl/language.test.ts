@@ -420,6 +420,8 @@ test('what is not a definition, a view or a feature is told', () => {
     code: 'dsl/not-a-feature',
     where: { view: 'v', feature: 'a' },
   });
+  assert.throws(() => sum('amount' as any), { code: 'dsl/not-a-value' });
+  assert.throws(() => count().where(true as any), { code: 'dsl/not-a-value' });
   assert.throws(
     () => onDemandView({ name: 'o', features: () => ({ a: count().over('1d') }) as any }),
     { code: 'dsl/not-a-feature' },
