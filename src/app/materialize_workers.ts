@@ -1,0 +1,86 @@
+/** Threads that build shards, each with an engine of its own over the same stores. */
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import { SamewiseError } from '../base/errors.ts';
+import type { HistoryRequest } from '../offline/contract.ts';
+import type { Config } from './config.ts';
+import type { Counts } from './page_builder.ts';
+
+/** What a thread is asked. `abort` ends what it does. */
+export type Question =
+  | { readonly type: 'build'; readonly history: Omit<HistoryRequest, 'signal' | 'onProgress'> }
+  | { readonly type: 'abort' }
+  | { readonly type: 'close' };
+
+/** What a thread answers to `build`: counts so far, then one of the others. */
+export type Answer =
+  | { readonly type: 'counts'; readonly counts: Counts }
+  | { readonly type: 'done'; readonly counts: Counts }
+  | { readonly type: 'failed'; readonly error: ReturnType<SamewiseError['toJSON']> }
+  | { readonly type: 'broken'; readonly stack: string };
+
+/** What a thread starts with. */
+export interface WorkerSetup {
+  readonly config: Config;
+  /** For its engine. */
+  readonly threads: number;
+}
+
+export interface ShardWorker {
+  build(
+    history: Omit<HistoryRequest, 'signal' | 'onProgress'>,
+    onCounts: (counts: Counts) => void,
+    signal: AbortSignal | undefined,
+  ): Promise<Counts>;
+  close(): Promise<void>;
+}
+
+export function startWorkers(config: Config, count: number): ShardWorker[] {
+  const threads = Math.max(1, Math.floor(availableParallelism() / count));
+  return Array.from({ length: count }, () => startWorker({ config, threads }));
+}
+
+function startWorker(setup: WorkerSetup): ShardWorker {
+  const ending = import.meta.filename.endsWith('.ts') ? 'ts' : 'js';
+  const worker = new Worker(new URL(`./materialize_worker.${ending}`, import.meta.url), {
+    workerData: setup,
+  });
+  const ask = (question: Question) => worker.postMessage(question);
+  return {
+    build: (history, onCounts, signal) =>
+      new Promise<Counts>((resolve, reject) => {
+        const abort = () => ask({ type: 'abort' });
+        const end = () => {
+          signal?.removeEventListener('abort', abort);
+          worker.removeAllListeners();
+        };
+        const fail = (error: unknown) => {
+          end();
+          reject(signal?.aborted ? signal.reason : error);
+        };
+        worker.on('message', (answer: Answer) => {
+          if (answer.type === 'counts') onCounts(answer.counts);
+          else if (answer.type === 'done') {
+            end();
+            resolve(answer.counts);
+          } else fail(errorOf(answer));
+        });
+        worker.on('error', fail);
+        worker.on('exit', (code) => fail(new Error(`a worker ended with code ${code}`)));
+        signal?.addEventListener('abort', abort);
+        ask({ type: 'build', history });
+        if (signal?.aborted) abort();
+      }),
+    close: async () => {
+      const gone = new Promise((resolve) => worker.once('exit', resolve));
+      ask({ type: 'close' });
+      await gone;
+    },
+  };
+}
+
+function errorOf(answer: Extract<Answer, { type: 'failed' | 'broken' }>): Error {
+  if (answer.type === 'broken') return new Error(`in a worker: ${answer.stack}`);
+  const { code, message, where, hint } = answer.error;
+  return new SamewiseError(code, message, { where, hint });
+}
