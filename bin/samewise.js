@@ -2,9 +2,9 @@
 // Starts the command line: from the sources in a checkout, from dist/ in a published package.
 import { existsSync } from 'node:fs';
 
-if (Number(process.versions.node.split('.')[0]) < 24) {
+if (Number(process.versions.node.split('.')[0]) < 26) {
   console.error(
-    `error cli/old-node: Samewise needs Node 24 or later; this is ${process.version}\n` +
+    `error cli/old-node: Samewise needs Node 26 or later; this is ${process.version}\n` +
       '  hint:  npm install node@26 puts a current one into node_modules/.bin, which npx uses',
   );
   process.exit(1);

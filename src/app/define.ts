@@ -1,6 +1,6 @@
 /** Definitions into the registry: the project's own, and single SQL features that come over HTTP. */
 import type { Catalog, FeatureView, Source } from '../model/definitions.ts';
-import { catalogOf, definitionsOf, validateCatalog } from '../model/index.ts';
+import { catalogOf, definitionsOf } from '../model/index.ts';
 import { applyPlan, currentCatalog, type Plan, preparePlan } from '../plan/index.ts';
 import type { Revision } from '../registry/contract.ts';
 import type { DefineFeature } from '../serving/index.ts';
@@ -18,7 +18,6 @@ export async function planProject(app: App): Promise<Plan> {
     ({ kind, name, tags }) => tags.origin === BY_API.origin && !known.has(`${kind}/${name}`),
   );
   const catalog = catalogOf([...definitionsOf(own), ...kept]);
-  validateCatalog(catalog);
   return preparePlan(app.registry, catalog, surveyor(app, catalog));
 }
 
@@ -45,8 +44,7 @@ export function featureDefiner(app: App): DefineFeature {
         !(kind === 'featureView' && name === view.name),
     );
     const catalog = catalogOf([...beside, byApi(source), byApi(view)]);
-    validateCatalog(catalog);
-    const plan = await preparePlan(app.registry, catalog);
+      const plan = await preparePlan(app.registry, catalog);
     await applyPlan(app.registry, plan, {
       author,
       message: `feature ${view.name}`,
