@@ -8,6 +8,7 @@
  */
 import type { ByteReader, ByteWriter } from '../base/bytes.ts';
 import { readSigned, writeSigned } from './codec.ts';
+import { powerOfTwo } from './float_bits.ts';
 import { quotient } from './rational.ts';
 
 const RADIX = 4294967296;
@@ -170,7 +171,8 @@ export class ExactSum {
     let rest = (negative ? -integer : integer) << BigInt(exponent & 31);
     for (let place = exponent >> 5; rest !== 0n; place++, rest >>= 32n) {
       const digit = Number(rest & 0xffffffffn);
-      this.digits[this.#reach(place, 1)]! += negative ? -sign * digit : sign * digit;
+      const at = this.#reach(place, 1);
+      this.digits[at]! += negative ? -sign * digit : sign * digit;
     }
     if (++this.#load >= MAX_LOAD) this.#carry();
   }
@@ -217,7 +219,9 @@ export class ExactSum {
       digits[i] = digit - carry * RADIX;
     }
     // At most 2^22: a balanced digit of its own.
-    if (carry !== 0) this.digits[this.#reach(this.base + digits.length, 1)] = carry;
+    if (carry === 0) return;
+    const at = this.#reach(this.base + digits.length, 1);
+    this.digits[at] = carry;
   }
 
   /** The sum as the nearest float64, ties to even; zero is +0. ±Infinity or NaN where IEEE's sum is. */
@@ -281,9 +285,7 @@ export class ExactSum {
       if (least === near + (correction + slack)) return least;
     }
     const { integer, exponent } = this.exact();
-    return exponent < 0
-      ? quotient(integer, BigInt(count) << BigInt(-exponent))
-      : quotient(integer << BigInt(exponent), BigInt(count));
+    return quotient(integer, BigInt(count), exponent);
   }
 
   /** The finite part as integer · 2^exponent; the exponent is a multiple of 32, and 0 for zero. */
@@ -344,13 +346,6 @@ export class ExactSum {
 
 /** 2^(32·k) for k from −31 to 31. */
 const POWERS = Float64Array.from({ length: 63 }, (_, i) => powerOfTwo(32 * (i - 31)));
-
-/** From its bits: no library decides on a value. */
-function powerOfTwo(exponent: number): number {
-  scratchWords[0] = 0;
-  scratchWords[1] = (exponent + 1023) << 20;
-  return scratch[0]!;
-}
 
 /** x · 2^exponent for a multiple of 32 whose power alone may be out of range. Exact unless the result is. */
 function scale(x: number, exponent: number): number {

@@ -2,28 +2,63 @@
 import { nearest, SamewiseError } from '../base/errors.ts';
 import { type Dtype, printDtype } from '../types/dtype.ts';
 import type { Aggregate, AggregateSpec } from './aggregate.ts';
+import { approxDistinct } from './approx_distinct.ts';
 import { avg } from './avg.ts';
+import { boolAnd } from './bool_and.ts';
+import { boolOr } from './bool_or.ts';
 import { count } from './count.ts';
 import type { AggregateDefinition } from './definition.ts';
+import { distinctCount } from './distinct_count.ts';
 import { first } from './first.ts';
 import { firstK } from './first_k.ts';
+import { histogram } from './histogram.ts';
+import { kurtosis } from './kurtosis.ts';
 import { last } from './last.ts';
 import { lastK } from './last_k.ts';
 import { latest } from './latest.ts';
 import { max } from './max.ts';
 import { min } from './min.ts';
+import { mode } from './mode.ts';
+import { quantile } from './quantile.ts';
+import { skewness } from './skewness.ts';
+import { stddev } from './stddev.ts';
 import { sum } from './sum.ts';
+import { sweepGeneric } from './sweep_generic.ts';
+import { topK } from './top_k.ts';
+import { variance } from './variance.ts';
 
 export type { Aggregate, AggregateSpec, Side } from './aggregate.ts';
 export type { AggregateDefinition, InputRule, ParamDefinition } from './definition.ts';
 export { LIFETIME, type Window, windowEnd, windowReach, windowStart } from './window.ts';
 
+const DEFINITIONS: readonly AggregateDefinition[] = [
+  count,
+  sum,
+  avg,
+  min,
+  max,
+  variance,
+  stddev,
+  skewness,
+  kurtosis,
+  first,
+  last,
+  latest,
+  firstK,
+  lastK,
+  distinctCount,
+  approxDistinct,
+  quantile,
+  mode,
+  topK,
+  histogram,
+  boolAnd,
+  boolOr,
+];
+
 /** Every aggregate by its name, in the order of the documentation. */
 export const AGGREGATES: ReadonlyMap<string, AggregateDefinition> = new Map(
-  [count, sum, avg, min, max, first, last, firstK, lastK, latest].map((definition) => [
-    definition.fn,
-    definition,
-  ]),
+  DEFINITIONS.map((definition) => [definition.fn, definition]),
 );
 
 function definitionOf(fn: string): AggregateDefinition {
@@ -74,7 +109,7 @@ export function completeSpec(
 
 /**
  * The aggregate of a specification over a column of type `input` (null: over the events themselves, as count() does).
- * Throws what `completeSpec` throws, or `aggregate/bad-input` for a type that the aggregate does not take.
+ * It always has a `sweep`. Throws what `completeSpec` throws, or `aggregate/bad-input` for a type that the aggregate does not take.
  */
 export function aggregateFor(spec: AggregateSpec, input: Dtype | null): Aggregate<any> {
   const definition = definitionOf(spec.fn);
@@ -88,5 +123,10 @@ export function aggregateFor(spec: AggregateSpec, input: Dtype | null): Aggregat
       { hint: `it takes ${definition.input.text}` },
     );
   }
-  return definition.make(params, input);
+  const made = definition.make(params, input);
+  if (made.sweep !== undefined) return made;
+  return {
+    ...made,
+    sweep: (column, lo, hi, n, out) => sweepGeneric(made, column, lo, hi, n, out),
+  };
 }

@@ -1,26 +1,14 @@
 /**
  * sum: over the real numbers, rounded once. int64 of whole numbers, where a sum beyond 64 bits is `aggregate/overflow`;
- * float64 of floats, ±Infinity as IEEE has it, and null where IEEE gives NaN (∞ − ∞).
+ * float64 of floats, ±Infinity as IEEE has it, and null where IEEE gives NaN (∞ − ∞), which is no value.
  */
-import type { ByteReader } from '../base/bytes.ts';
 import { SamewiseError } from '../base/errors.ts';
 import type { ColumnBuilder } from '../types/column.ts';
 import { type Dtype, float64, int64 } from '../types/dtype.ts';
 import { INT64_MAX, INT64_MIN } from '../types/scalar.ts';
 import type { Aggregate } from './aggregate.ts';
 import { type AggregateDefinition, NUMERIC_INPUT } from './definition.ts';
-import {
-  absorbTotal,
-  absorbTotalEncoded,
-  addTotal,
-  clearTotal,
-  createTotal,
-  decodeTotal,
-  encodeTotal,
-  removeTotal,
-  sweepTotals,
-  type Total,
-} from './total.ts';
+import { overTotal, type Total } from './total.ts';
 
 export const sum: AggregateDefinition = {
   fn: 'sum',
@@ -32,34 +20,17 @@ export const sum: AggregateDefinition = {
 };
 
 function make(input: Dtype): Aggregate<Total> {
-  const whole = input.kind === 'int32' || input.kind === 'int64';
-  const emit = whole ? emitWhole : emitFloat;
-  const scratch = createTotal();
-  return {
-    fn: 'sum',
-    output: whole ? int64 : float64,
-    create: createTotal,
-    clear: clearTotal,
-    add: addTotal,
-    remove: removeTotal,
-    absorb: absorbTotal,
-    absorbEncoded: (state, reader: ByteReader) => absorbTotalEncoded(state, reader),
-    result: whole ? wholeResult : floatResult,
-    emit,
-    encode: encodeTotal,
-    decode: decodeTotal,
-    sweep: (column, lo, hi, n, out) => sweepTotals(scratch, column!, lo, hi, n, out, emit),
-  };
+  return input.kind === 'int32' || input.kind === 'int64'
+    ? overTotal('sum', int64, wholeSum, emitWhole)
+    : overTotal('sum', float64, floatSum);
 }
 
-function wholeResult(state: Total): bigint | null {
-  if (state.n === 0) return null;
-  const value = state.sum.safeInteger();
-  return value === null ? beyondSafe(state) : BigInt(value);
+function wholeSum({ sum }: Total): bigint {
+  const value = sum.safeInteger();
+  return value === null ? longSum(sum.exact()) : BigInt(value);
 }
 
-function beyondSafe(state: Total): bigint {
-  const { integer, exponent } = state.sum.exact();
+function longSum({ integer, exponent }: { integer: bigint; exponent: number }): bigint {
   const value = integer << BigInt(exponent);
   if (value < INT64_MIN || value > INT64_MAX) {
     throw new SamewiseError('aggregate/overflow', `a sum is ${value}, which does not fit int64`, {
@@ -69,21 +40,13 @@ function beyondSafe(state: Total): bigint {
   return value;
 }
 
-function emitWhole(state: Total, out: ColumnBuilder): void {
-  if (state.n === 0) return out.pushNull();
-  const value = state.sum.safeInteger();
-  if (value === null) out.push(beyondSafe(state));
+function emitWhole({ sum }: Total, out: ColumnBuilder): void {
+  const value = sum.safeInteger();
+  if (value === null) out.push(longSum(sum.exact()));
   else out.pushNumber(value);
 }
 
-function floatResult(state: Total): number | null {
-  if (state.n === 0) return null;
-  const value = state.sum.rounded();
+function floatSum({ sum }: Total): number | null {
+  const value = sum.rounded();
   return Number.isNaN(value) ? null : value;
-}
-
-function emitFloat(state: Total, out: ColumnBuilder): void {
-  const value = state.n === 0 ? Number.NaN : state.sum.rounded();
-  if (Number.isNaN(value)) out.pushNull();
-  else out.pushNumber(value);
 }

@@ -1,6 +1,9 @@
-/** A count and an exact sum: the state of sum and avg. */
+/** sum and avg: a count and an exact sum, and what is worked out from them. */
 import type { ByteReader, ByteWriter } from '../base/bytes.ts';
 import type { Column, ColumnBuilder } from '../types/column.ts';
+import type { Dtype } from '../types/dtype.ts';
+import type { Scalar } from '../types/scalar.ts';
+import type { Aggregate } from './aggregate.ts';
 import { ExactSum } from './exact_sum.ts';
 import { int64Halves, numericData } from './rows.ts';
 
@@ -10,21 +13,55 @@ export interface Total {
   readonly sum: ExactSum;
 }
 
-export function createTotal(): Total {
+/** An aggregate of that state; `valueFrom` is called for n > 0 only. */
+export function overTotal(
+  fn: string,
+  output: Dtype,
+  valueFrom: (state: Total) => Scalar | null,
+  emitValue?: (state: Total, out: ColumnBuilder) => void,
+): Aggregate<Total> {
+  const result = (state: Total): Scalar | null => (state.n === 0 ? null : valueFrom(state));
+  const emit = (state: Total, out: ColumnBuilder): void => {
+    if (state.n === 0) out.pushNull();
+    else if (emitValue === undefined) out.push(valueFrom(state));
+    else emitValue(state, out);
+  };
+  const scratch = create();
+  return {
+    fn,
+    output,
+    create,
+    clear,
+    add: (state, input, lo, hi) => {
+      state.n += change(state.sum, input!, lo, hi, 1);
+    },
+    remove: (state, input, lo, hi) => {
+      state.n -= change(state.sum, input!, lo, hi, -1);
+    },
+    absorb: (state, other) => {
+      state.n += other.n;
+      state.sum.merge(other.sum);
+    },
+    absorbEncoded,
+    result,
+    emit,
+    encode,
+    decode: (reader) => {
+      const state = create();
+      absorbEncoded(state, reader);
+      return state;
+    },
+    sweep: (input, lo, hi, n, out) => sweep(scratch, input!, lo, hi, n, out, emit),
+  };
+}
+
+function create(): Total {
   return { n: 0, sum: new ExactSum() };
 }
 
-export function clearTotal(state: Total): void {
+function clear(state: Total): void {
   state.n = 0;
   state.sum.clear();
-}
-
-export function addTotal(state: Total, input: Column | null, lo: number, hi: number): void {
-  state.n += change(state.sum, input!, lo, hi, 1);
-}
-
-export function removeTotal(state: Total, input: Column | null, lo: number, hi: number): void {
-  state.n -= change(state.sum, input!, lo, hi, -1);
 }
 
 function change(sum: ExactSum, input: Column, lo: number, hi: number, sign: 1 | -1): number {
@@ -33,30 +70,19 @@ function change(sum: ExactSum, input: Column, lo: number, hi: number, sign: 1 | 
     : sum.addRange(numericData(input), input.validity, lo, hi, sign);
 }
 
-export function absorbTotal(state: Total, other: Total): void {
-  state.n += other.n;
-  state.sum.merge(other.sum);
-}
-
-export function encodeTotal(state: Total, writer: ByteWriter): void {
+function encode(state: Total, writer: ByteWriter): void {
   writer.varint(state.n);
   if (state.n > 0) state.sum.encode(writer);
 }
 
-export function absorbTotalEncoded(state: Total, reader: ByteReader): void {
+function absorbEncoded(state: Total, reader: ByteReader): void {
   const n = reader.varint();
   state.n += n;
   if (n > 0) state.sum.mergeEncoded(reader);
 }
 
-export function decodeTotal(reader: ByteReader): Total {
-  const state = createTotal();
-  absorbTotalEncoded(state, reader);
-  return state;
-}
-
-/** The sweep of sum and avg: slides where that touches fewer rows than adding anew, which costs nothing in exactness. */
-export function sweepTotals(
+/** Slides where that touches fewer rows than adding anew: no exactness is lost by it. */
+function sweep(
   state: Total,
   input: Column,
   lo: Int32Array,
@@ -65,18 +91,18 @@ export function sweepTotals(
   out: ColumnBuilder,
   emit: (state: Total, out: ColumnBuilder) => void,
 ): void {
-  clearTotal(state);
+  clear(state);
   let left = 0;
   let right = 0;
   for (let i = 0; i < n; i++) {
     const l = lo[i]!;
     const r = hi[i]!;
-    if (l - left + (r - right) < r - l) {
-      if (l > left) removeTotal(state, input, left, l);
-      if (r > right) addTotal(state, input, right, r);
+    if (l < right && l - left + (r - right) < r - l) {
+      if (l > left) state.n -= change(state.sum, input, left, l, -1);
+      if (r > right) state.n += change(state.sum, input, right, r, 1);
     } else {
-      clearTotal(state);
-      addTotal(state, input, l, r);
+      clear(state);
+      state.n = change(state.sum, input, l, r, 1);
     }
     left = l;
     right = r;

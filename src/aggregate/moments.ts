@@ -1,0 +1,134 @@
+/**
+ * variance, stddev, skewness, kurtosis: a count and the exact sums of x, x², … Powers are added exactly too, so the
+ * results are those of real arithmetic, rounded once. Infinite values have no spread: the result is null, as NaN is no value.
+ */
+import type { ByteReader, ByteWriter } from '../base/bytes.ts';
+import type { Column } from '../types/column.ts';
+import { float64 } from '../types/dtype.ts';
+import type { Aggregate } from './aggregate.ts';
+import { ExactSum, twoProductError } from './exact_sum.ts';
+import { exactFloat } from './float_bits.ts';
+import { int64Halves, numericData } from './rows.ts';
+
+export interface Moments {
+  n: number;
+  /** sums[j] is that of x^(j+1). */
+  readonly sums: readonly ExactSum[];
+}
+
+/** An aggregate of the sums of the first `order` powers; `valueFrom` is called for n ≥ `least` finite values only. */
+export function overMoments(
+  fn: string,
+  order: 2 | 3 | 4,
+  least: number,
+  valueFrom: (state: Moments) => number | null,
+): Aggregate<Moments> {
+  const create = (): Moments => ({
+    n: 0,
+    sums: Array.from({ length: order }, () => new ExactSum()),
+  });
+  return {
+    fn,
+    output: float64,
+    create,
+    clear: (state) => {
+      state.n = 0;
+      for (const sum of state.sums) sum.clear();
+    },
+    add: (state, input, lo, hi) => change(state, input!, lo, hi, 1),
+    remove: (state, input, lo, hi) => change(state, input!, lo, hi, -1),
+    absorb: (state, other) => {
+      state.n += other.n;
+      for (let j = 0; j < order; j++) state.sums[j]!.merge(other.sums[j]!);
+    },
+    absorbEncoded,
+    result: (state) => (state.n < least || !state.sums[0]!.finite ? null : valueFrom(state)),
+    encode: (state, writer: ByteWriter) => {
+      writer.varint(state.n);
+      if (state.n > 0) for (const sum of state.sums) sum.encode(writer);
+    },
+    decode: (reader) => {
+      const state = create();
+      absorbEncoded(state, reader);
+      return state;
+    },
+  };
+}
+
+function absorbEncoded(state: Moments, reader: ByteReader): void {
+  const n = reader.varint();
+  state.n += n;
+  if (n > 0) for (const sum of state.sums) sum.mergeEncoded(reader);
+}
+
+function change(state: Moments, input: Column, lo: number, hi: number, sign: 1 | -1): void {
+  const { validity } = input;
+  const { sums } = state;
+  if (input.kind !== 'int64') {
+    const data = numericData(input);
+    state.n += sign * sums[0]!.addRange(data, validity, lo, hi, sign);
+    for (let i = lo; i < hi; i++)
+      if (validity === null || validity[i] === 1) addPowers(sums, data[i]!, sign);
+    return;
+  }
+  const halves = int64Halves(input.data);
+  state.n += sign * sums[0]!.addInt64Range(halves, validity, lo, hi, sign);
+  for (let i = lo; i < hi; i++) {
+    if (validity !== null && validity[i] === 0) continue;
+    const high = halves[2 * i + 1]!;
+    if (high >= -(2 ** 20) && high < 2 ** 20)
+      addPowers(sums, high * 2 ** 32 + (halves[2 * i]! >>> 0), sign);
+    else addLongPowers(sums, input.data[i]!, 0, sign);
+  }
+}
+
+/**
+ * Adds x², x³, x⁴ as far as there are sums, each as products and their rounding errors. Within these bounds
+ * no product overflows and no error underflows; outside, by bigints.
+ */
+function addPowers(sums: readonly ExactSum[], x: number, sign: 1 | -1): void {
+  const size = Math.abs(x);
+  if (!(size >= 2 ** -200 && size < 2 ** 200)) {
+    if (x === 0 || !Number.isFinite(x)) return;
+    const { integer, exponent } = exactFloat(x);
+    return addLongPowers(sums, integer, exponent, sign);
+  }
+  const square = x * x;
+  const rest = twoProductError(x, x, square);
+  const second = sums[1]!;
+  second.add(square, sign);
+  second.add(rest, sign);
+  if (sums.length >= 3) {
+    addProduct(sums[2]!, square, x, sign);
+    addProduct(sums[2]!, rest, x, sign);
+  }
+  if (sums.length >= 4) {
+    addProduct(sums[3]!, square, square, sign);
+    addProduct(sums[3]!, 2 * square, rest, sign);
+    addProduct(sums[3]!, rest, rest, sign);
+  }
+}
+
+function addProduct(sum: ExactSum, a: number, b: number, sign: 1 | -1): void {
+  const product = a * b;
+  sum.add(product, sign);
+  sum.add(twoProductError(a, b, product), sign);
+}
+
+function addLongPowers(
+  sums: readonly ExactSum[],
+  integer: bigint,
+  exponent: number,
+  sign: 1 | -1,
+): void {
+  for (let j = 1; j < sums.length; j++)
+    sums[j]!.addBigint(integer ** BigInt(j + 1), exponent * (j + 1), sign);
+}
+
+/** The sums as whole numbers in a common unit: sums[j] = s[j] · 2^(unit·(j+1)). */
+export function wholeSums({ sums }: Moments): { s: bigint[]; unit: number } {
+  const exact = sums.map((sum) => sum.exact());
+  const unit = Math.min(...exact.map(({ exponent }, j) => Math.floor(exponent / (j + 1))));
+  const s = exact.map(({ integer, exponent }, j) => integer << BigInt(exponent - unit * (j + 1)));
+  return { s, unit };
+}
