@@ -43,5 +43,4 @@ export {
 } from './service_plan.ts';
 export { sourceColumnsOf } from './source_columns.ts';
 export { validateCatalog } from './validate.ts';
-export { rawSpanUs } from './validate_view.ts';
 export { compileView, featureViewOf, type ViewProgram } from './view_program.ts';
