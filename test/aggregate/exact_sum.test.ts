@@ -1,0 +1,164 @@
+/** Exact sums against fractions of bigints, at every exponent, with carries, removal and the values that IEEE sets apart. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { ExactSum } from '../../src/aggregate/exact_sum.ts';
+import { exactFloat } from '../../src/aggregate/float_bits.ts';
+import { quotient, rootOfQuotient } from '../../src/aggregate/rational.ts';
+import { ByteReader, ByteWriter } from '../../src/base/bytes.ts';
+import { float64 } from '../../src/types/dtype.ts';
+import { naive, nearestFloat } from '../oracle/aggregate.ts';
+import { cases } from '../support/cases.ts';
+import { floats } from './arbitraries.ts';
+
+const lists = fc.array(floats, { minLength: 1, maxLength: 30 });
+
+function sumOf(values: readonly number[]): ExactSum {
+  const sum = new ExactSum();
+  for (const value of values) sum.add(value);
+  return sum;
+}
+
+function bytesOf(sum: ExactSum): Uint8Array {
+  const writer = new ByteWriter();
+  sum.encode(writer);
+  return writer.finish();
+}
+
+test('sum and mean are the nearest float to the real ones', () => {
+  fc.assert(
+    fc.property(lists, (values) => {
+      const sum = sumOf(values);
+      assert.equal(sum.rounded(), naive('sum', {}, values, float64));
+      assert.equal(sum.dividedBy(values.length), naive('avg', {}, values, float64));
+    }),
+    { numRuns: cases(1000) },
+  );
+});
+
+test('means of numbers that lie next to ties, by divisors great and small', () => {
+  const near = fc.tuple(
+    fc.bigInt({ min: 2n ** 52n, max: 2n ** 53n - 1n }),
+    fc.constantFrom(0n, 1n, -1n, 2n ** 39n, -(2n ** 39n)),
+    fc.integer({ min: 1, max: 1000 }),
+    fc.boolean(),
+  );
+  fc.assert(
+    fc.property(near, ([whole, nudge, n, negative]) => {
+      // n times (whole and a half), and a little more or less.
+      const size = (whole * 2n + 1n) * BigInt(n) * 2n ** 40n + nudge;
+      const integer = negative ? -size : size;
+      const sum = new ExactSum();
+      sum.addBigint(integer, -60);
+      assert.equal(sum.dividedBy(n), nearestFloat({ p: integer, q: BigInt(n) * 2n ** 60n }));
+      assert.equal(sum.rounded(), nearestFloat({ p: integer, q: 2n ** 60n }));
+    }),
+    { numRuns: cases(1000) },
+  );
+});
+
+test('a range is its values one by one, also with many carries', () => {
+  fc.assert(
+    fc.property(lists, fc.constantFrom(1 as const, -1 as const), (values, sign) => {
+      const one = new ExactSum();
+      for (const value of values) one.add(value, sign);
+      const many = new ExactSum();
+      many.addRange(Float64Array.from(values), null, 0, values.length, sign);
+      assert.deepEqual(bytesOf(many), bytesOf(one));
+    }),
+    { numRuns: cases(500) },
+  );
+  // Millions of the greatest lanes and digits: nothing may round on the way to a carry.
+  const n = 3_000_001;
+  for (const value of [
+    4294967295.999999,
+    -4294967295.999999,
+    2 ** 52 + 1,
+    0.1 + 2 ** -13,
+    1e-300,
+  ]) {
+    const sum = new ExactSum();
+    sum.addRange(new Float64Array(n).fill(value), null, 0, n);
+    const { integer, exponent } = exactFloat(value);
+    const expected = new ExactSum();
+    expected.addBigint(integer * BigInt(n), exponent);
+    assert.deepEqual(bytesOf(sum), bytesOf(expected), `${value}`);
+  }
+});
+
+test('what is added and taken away leaves no trace, infinities and NaN included', () => {
+  const any = fc.array(
+    fc.oneof(
+      floats,
+      fc.constantFrom(Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY),
+    ),
+  );
+  fc.assert(
+    fc.property(any, any, (kept, gone) => {
+      const sum = sumOf([...kept, ...gone]);
+      for (const value of gone) sum.add(value, -1);
+      assert.deepEqual(bytesOf(sum), bytesOf(sumOf(kept)));
+      const merged = sumOf(kept);
+      const other = sumOf(gone);
+      merged.merge(other);
+      merged.merge(other, -1);
+      assert.deepEqual(bytesOf(merged), bytesOf(sumOf(kept)));
+      const read = new ExactSum();
+      read.mergeEncoded(new ByteReader(bytesOf(sum)));
+      assert.deepEqual(bytesOf(read), bytesOf(sum));
+      // IEEE agrees on what is not finite.
+      const ieee = kept.reduce((a, b) => a + (Number.isFinite(b) ? 0 : b), 0);
+      if (!Number.isFinite(ieee)) assert.equal(sum.rounded(), ieee);
+    }),
+    { numRuns: cases(500) },
+  );
+});
+
+test('zero is +0, and money is small', () => {
+  assert.ok(Object.is(sumOf([-0]).rounded(), 0));
+  assert.ok(Object.is(sumOf([1.5, -1.5]).rounded(), 0));
+  assert.ok(Object.is(sumOf([1.5, -1.5]).dividedBy(2), 0));
+  assert.deepEqual([...bytesOf(sumOf([5, -5]))], [0]);
+  assert.ok(bytesOf(sumOf([19.99, 1234.56, -0.07])).length <= 14);
+});
+
+test('too great a sum is infinite, and comes back', () => {
+  const sum = sumOf([Number.MAX_VALUE, Number.MAX_VALUE]);
+  assert.equal(sum.rounded(), Number.POSITIVE_INFINITY);
+  assert.equal(sum.dividedBy(2), Number.MAX_VALUE);
+  sum.add(Number.MAX_VALUE, -1);
+  assert.equal(sum.rounded(), Number.MAX_VALUE);
+  sum.add(2 ** 969);
+  assert.equal(sum.rounded(), Number.MAX_VALUE);
+  sum.add(2 ** 969);
+  assert.equal(sum.rounded(), Number.POSITIVE_INFINITY);
+});
+
+test('fractions and their roots round once', () => {
+  const big = fc.tuple(fc.bigInt({ min: 1n, max: 2n ** 200n }), fc.integer({ min: 0, max: 1200 }));
+  fc.assert(
+    fc.property(big, big, fc.integer({ min: -20, max: 20 }), ([a, i], [b, j], half) => {
+      const p = a << BigInt(i);
+      const q = b << BigInt(j);
+      const scale = 2n ** BigInt(2 * Math.abs(half));
+      const exact = half < 0 ? { p, q: q * scale } : { p: p * scale, q };
+      assert.equal(quotient(p, q, 2 * half), nearestFloat(exact));
+      assert.equal(quotient(-p, q, 2 * half), -nearestFloat(exact));
+      const root = rootOfQuotient(p, q, 2 * half);
+      // A root is right if the fraction lies between the squares of the midpoints beside it.
+      const { integer, exponent } = exactFloat(root);
+      const side = (m: bigint): bigint => {
+        const square = m * m * 2n ** 5000n;
+        const at =
+          exponent < 0
+            ? square >> BigInt(-2 * (exponent - 1))
+            : square << BigInt(2 * (exponent - 1));
+        return exact.p * 2n ** 5000n - at * exact.q;
+      };
+      assert.ok(side(2n * integer - 1n) >= 0n && side(2n * integer + 1n) <= 0n);
+    }),
+    { numRuns: cases(500) },
+  );
+  assert.equal(rootOfQuotient(49n, 4n), 3.5);
+  assert.equal(rootOfQuotient(2n, 1n), Math.SQRT2);
+});
