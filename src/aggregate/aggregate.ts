@@ -25,6 +25,8 @@ export interface Aggregate<S = unknown> {
   readonly fn: string;
   /** Dtype of the result. */
   readonly output: Dtype;
+  /** Aggregates that name the same family here differ in `result` and `emit` alone; over one input they can share one state. */
+  readonly family?: string;
   /** A new, empty state. */
   create(): S;
   /** Empties a state for reuse. */

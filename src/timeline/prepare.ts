@@ -14,15 +14,20 @@ export interface WindowReads {
 
 export interface Prepared {
   readonly layout: Layout;
+  /** The layout's aggregates, which turn a state into a value. */
+  readonly results: readonly Aggregate[];
+  /** Which of the states below each of them takes: sum and avg of a column, say, have the same. */
+  readonly stateOf: readonly number[];
+  /** For each distinct state an aggregate that makes it. */
   readonly aggregates: readonly Aggregate[];
-  /** Input column of each aggregate; −1 for none. */
+  /** Input column of each state; −1 for none. */
   readonly inputs: readonly number[];
   readonly windows: readonly WindowReads[];
   /** Index into `windows` of each read. */
   readonly windowOf: readonly number[];
-  /** Aggregates that some read takes over all time: what retention keeps a base partial of. */
+  /** States that some read takes over all time: what retention keeps a base partial of. */
   readonly lifetimes: readonly number[];
-  /** One state an aggregate, for use and reuse within a call. */
+  /** One of each state, for use and reuse within a call. */
   readonly scratch: readonly unknown[];
   /** Another one. */
   readonly copies: readonly unknown[];
@@ -48,9 +53,18 @@ export function isLifetime(window: Window): boolean {
 }
 
 function work(layout: Layout): Prepared {
-  const aggregates = layout.aggregates.map(({ spec, input }) =>
+  const results = layout.aggregates.map(({ spec, input }) =>
     aggregateFor(spec, input < 0 ? null : layout.columns[input]!),
   );
+  const aggregates: Aggregate[] = [];
+  const inputs: number[] = [];
+  const stateOf = layout.aggregates.map(({ input }, i) => {
+    const { family } = results[i]!;
+    const same = aggregates.findIndex((a, k) => inputs[k] === input && a.family === family);
+    if (family !== undefined && same >= 0) return same;
+    inputs.push(input);
+    return aggregates.push(results[i]!) - 1;
+  });
   const byWindow = new Map<string, { window: Window; reads: number[] }>();
   layout.reads.forEach(({ window }, read) => {
     const name = canonicalJson(window);
@@ -59,15 +73,17 @@ function work(layout: Layout): Prepared {
     else group.reads.push(read);
   });
   const windows = [...byWindow.values()];
-  const lifetimes = layout.aggregates
+  const lifetimes = aggregates
     .map((_, i) => i)
-    .filter((i) => layout.reads.some((r) => r.aggregate === i && isLifetime(r.window)));
+    .filter((i) => layout.reads.some((r) => stateOf[r.aggregate] === i && isLifetime(r.window)));
   const { columns, mutable } = layout;
   const meaning = canonicalJson({ columns, mutable, aggregates: layout.aggregates, lifetimes });
   return {
     layout,
+    results,
+    stateOf,
     aggregates,
-    inputs: layout.aggregates.map(({ input }) => input),
+    inputs,
     windows,
     windowOf: layout.reads.map((_, read) => windows.findIndex((w) => w.reads.includes(read))),
     lifetimes,

@@ -52,7 +52,7 @@ function nothing(prepared: Prepared, reads: readonly number[] | undefined): Read
   const asked = reads ?? prepared.layout.reads.map((_, read) => read);
   const values = asked.map((read) => {
     const which = prepared.layout.reads[read]!.aggregate;
-    const aggregate = prepared.aggregates[which]!;
+    const aggregate = prepared.results[which]!;
     return aggregate.result(aggregate.create());
   });
   return { values, statuses: asked.map(() => 'NOT_FOUND'), eventTimeUs: null, missing: [] };
@@ -89,7 +89,7 @@ class Reader {
   }
 
   read(reads: readonly number[] | undefined): Reading {
-    const { layout, windows, windowOf, aggregates } = this.#prepared;
+    const { layout, windows, windowOf, results: aggregates } = this.#prepared;
     const { reads: all } = layout;
     const count = reads === undefined ? all.length : reads.length;
     const before = this.#rank(this.#readUs);
@@ -175,12 +175,12 @@ class Reader {
     needed: Uint8Array,
     results: (Scalar | null)[],
   ): void {
-    const { layout, windows, aggregates, scratch, copies, lifetimes } = this.#prepared;
+    const { layout, windows, stateOf, aggregates, scratch, copies, lifetimes } = this.#prepared;
     /** The last span of each aggregate; −1: it has none. */
     const until = new Int32Array(aggregates.length).fill(-1);
     for (let s = from; s < to; s++)
       for (const read of windows[spans[s]!.window]!.reads)
-        if (needed[read] === 1) until[layout.reads[read]!.aggregate] = s;
+        if (needed[read] === 1) until[stateOf[layout.reads[read]!.aggregate]!] = s;
     for (let a = 0; a < aggregates.length; a++)
       if (until[a]! >= 0) aggregates[a]!.clear(scratch[a]);
     let right = spans[from]!.hi;
@@ -207,11 +207,11 @@ class Reader {
         states = copies;
         const own: number[] = [];
         for (const read of windows[window]!.reads) {
-          const { aggregate } = layout.reads[read]!;
-          if (needed[read] === 0 || own.includes(aggregate)) continue;
-          own.push(aggregate);
-          aggregates[aggregate]!.clear(copies[aggregate]);
-          aggregates[aggregate]!.absorb(copies[aggregate], scratch[aggregate], 'after');
+          const a = stateOf[layout.reads[read]!.aggregate]!;
+          if (needed[read] === 0 || own.includes(a)) continue;
+          own.push(a);
+          aggregates[a]!.clear(copies[a]);
+          aggregates[a]!.absorb(copies[a], scratch[a], 'after');
         }
         this.#add(lo, right, own, copies);
       }
@@ -219,7 +219,7 @@ class Reader {
       for (const read of windows[window]!.reads) {
         if (needed[read] === 0) continue;
         const { aggregate } = layout.reads[read]!;
-        results[read] = aggregates[aggregate]!.result(states[aggregate]);
+        results[read] = this.#prepared.results[aggregate]!.result(states[stateOf[aggregate]!]);
       }
     }
   }

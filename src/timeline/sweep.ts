@@ -36,10 +36,10 @@ export function sweep(
     bounds(window, events.timeUs, from, to, readUs, readFrom, readTo);
     for (const read of reads) {
       const which = layout.reads[read]!.aggregate;
-      const aggregate = prepared.aggregates[which]!;
+      const aggregate = prepared.results[which]!;
       const input = inputOf(prepared, events, which);
       if (aggregate.sweep !== undefined) aggregate.sweep(input, lo, hi, n, out[read]!);
-      else each(aggregate, prepared.scratch[which], input, n, out[read]!);
+      else each(aggregate, prepared.scratch[prepared.stateOf[which]!], input, n, out[read]!);
     }
   }
 }
@@ -98,7 +98,7 @@ function emit(aggregate: Aggregate, state: unknown, out: ColumnBuilder): void {
 }
 
 function inputOf(prepared: Prepared, events: Events, aggregate: number): Column | null {
-  const input = prepared.inputs[aggregate]!;
+  const { input } = prepared.layout.aggregates[aggregate]!;
   return input < 0 ? null : events.columns[input]!;
 }
 
@@ -138,8 +138,8 @@ export function sweepAsServed(
       }
       for (const read of reads) {
         const which = layout.reads[read]!.aggregate;
-        const aggregate = prepared.aggregates[which]!;
-        const state = prepared.scratch[which];
+        const aggregate = prepared.results[which]!;
+        const state = prepared.scratch[prepared.stateOf[which]!];
         const input = inputOf(prepared, events, which);
         aggregate.clear(state);
         // Runs of visible rows, in order.

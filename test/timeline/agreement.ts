@@ -183,8 +183,8 @@ function sweepServed(layout: Layout, deliveries: readonly Delivery[], readAt: nu
 }
 
 function buildersOf(layout: Layout): ColumnBuilder[] {
-  const { aggregates } = prepare(layout);
-  return layout.reads.map(({ aggregate }) => new ColumnBuilder(aggregates[aggregate]!.output));
+  const { results } = prepare(layout);
+  return layout.reads.map(({ aggregate }) => new ColumnBuilder(results[aggregate]!.output));
 }
 
 function rowsOf(columns: readonly Column[], rows: number): Values[] {
