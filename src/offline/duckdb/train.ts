@@ -101,7 +101,7 @@ class TrainingRun {
     this.#report('labels', labels.rows, labels.rows);
     checkNames(plan, labels);
     if (this.#needsRequest()) this.#asked = await this.#loadRequest(labels);
-    for (let i = 0; i < plan.lookups.length; i++) await this.#lookUp(i, labels);
+    await this.#lookUpAll(labels);
     const bytes = await this.#write(labels);
     return {
       rows: labels.rows,
@@ -157,11 +157,26 @@ class TrainingRun {
     return new Scatter(rows, dtypes, join(engine.spillDir, `${this.#table}-${what}`));
   }
 
+  /** Look-ups of one level at a time: while DuckDB sorts for one of them, the kernel sweeps another. */
+  async #lookUpAll(labels: Labels): Promise<void> {
+    const { lookups, depth } = this.#plan;
+    lookups.forEach((lookup, i) => {
+      this.#looked.push(this.#scatter(labels.rows, [...lookup.dtypes], `lookup-${i}`));
+    });
+    for (let level = 0; level < depth; level++) {
+      const running = lookups.flatMap((lookup, i) =>
+        lookup.level === level ? [this.#lookUp(i, labels)] : [],
+      );
+      // All must have ended before what they read from is dropped.
+      for (const ended of await Promise.allSettled(running))
+        if (ended.status === 'rejected') throw ended.reason;
+    }
+  }
+
   async #lookUp(index: number, labels: Labels): Promise<void> {
     const lookup = this.#plan.lookups[index]!;
     const { source, view } = lookup.program;
-    const out = this.#scatter(labels.rows, [...lookup.dtypes], `lookup-${index}`);
-    this.#looked.push(out);
+    const out = this.#looked[index]!;
     const via = lookup.level > 0;
     const asked = via
       ? await this.#askVia(index, labels)
@@ -216,7 +231,9 @@ class TrainingRun {
     try {
       let block = 0;
       for await (const batch of times) {
-        const looked = this.#looked.slice(0, index).map((scatter) => scatter.block(block));
+        const looked = this.#looked.map((scatter, i) =>
+          this.#plan.lookups[i]!.level < lookup.level ? scatter.block(block) : [],
+        );
         const request = this.#requestBlock(block, batch.length);
         const columns: Record<string, Column> = { t: batch.columns.t! };
         keyColumnsOf(this.#plan, lookup, looked, request).forEach((column, i) => {

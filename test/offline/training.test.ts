@@ -1,0 +1,115 @@
+/** Training sets through real files are what the naive oracle says, bit for bit. */
+import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
+import { after, test } from 'node:test';
+import fc from 'fast-check';
+import { type Member, planService } from '../../src/model/index.ts';
+import type { Schema } from '../../src/types/batch.ts';
+import { bool, float64, int64, string, timestamp } from '../../src/types/dtype.ts';
+import { sameScalar } from '../../src/types/scalar.ts';
+import { type Delivered, naiveOutputs, type Row } from '../oracle/training.ts';
+import { cases } from '../support/cases.ts';
+import { openProject } from './support.ts';
+import {
+  catalog,
+  clicksHistory,
+  labelRows,
+  members,
+  ordersHistory,
+  peopleHistory,
+} from './world.ts';
+
+const project = await openProject();
+after(() => project.close());
+
+const LABELS: Schema = [
+  { name: 'T', dtype: timestamp },
+  { name: 'user', dtype: string },
+  { name: 'item', dtype: int64 },
+  { name: 'place', dtype: string },
+  { name: 'asked', dtype: float64 },
+  { name: 'label', dtype: bool },
+];
+
+interface World {
+  readonly orders: readonly Delivered[];
+  readonly people: readonly Delivered[];
+  readonly clicks: readonly Delivered[];
+}
+
+/** Writes history: a part of the orders is pushed, the rest lies in two files. */
+async function writeWorld(world: World): Promise<void> {
+  rmSync(project.path('history'), { recursive: true, force: true });
+  const rows = (deliveries: readonly Delivered[]): Row[] => deliveries.map(({ row }) => row);
+  const pushed = world.orders.filter((_, i) => i % 4 === 3);
+  const kept = world.orders.filter((_, i) => i % 4 !== 3);
+  const { orders, people, clicks } = catalog.sources;
+  await project.write('orders/1.parquet', orders!.columns, rows(kept.slice(0, 20)));
+  await project.write('orders/2.parquet', orders!.columns, rows(kept.slice(20)));
+  await project.write('people/1.parquet', people!.columns, rows(world.people));
+  await project.write('clicks/1.parquet', clicks!.columns, rows(world.clicks));
+  for (const [a, deliveries] of Map.groupBy(pushed, (delivered) => delivered.a))
+    await project.store.append({
+      catalog,
+      source: 'orders',
+      rows: rows(deliveries),
+      arrivalUs: a,
+      batchId: `push-${a}`,
+    });
+}
+
+async function compare(
+  world: World,
+  asked: readonly Member[],
+  labels: readonly Row[],
+  through: boolean,
+  knowledge: 'final' | 'as-served',
+): Promise<void> {
+  await writeWorld(world);
+  await project.write('labels.parquet', LABELS, labels);
+  const result = await project.store.train({
+    catalog,
+    service: null,
+    members: asked,
+    labels: { type: 'parquet', path: 'labels.parquet', hivePartitioned: false },
+    timeColumn: 'T',
+    through,
+    knowledge,
+    output: { format: 'parquet', path: project.path('out.parquet') },
+  });
+  assert.equal(result.rows, labels.length);
+  const schema: Schema = [...LABELS, ...planService(catalog, asked).outputs];
+  const rows = await project.read('out.parquet', schema);
+  assert.equal(rows.length, labels.length);
+  labels.forEach((label, i) => {
+    const expected = {
+      ...label,
+      ...naiveOutputs(
+        { catalog, members: asked, history: { ...world }, through, knowledge },
+        label,
+        Number(label.T),
+      ),
+    };
+    for (const { name } of schema)
+      assert.ok(
+        sameScalar(rows[i]![name]!, expected[name]!),
+        `row ${i}, ${name}: ${String(rows[i]![name])} is not ${String(expected[name])}`,
+      );
+  });
+}
+
+for (const service of ['everything', 'newest'] as const) {
+  test(`${service}: train() is the naive training set`, async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.record({ orders: ordersHistory, people: peopleHistory, clicks: clicksHistory }),
+        labelRows,
+        fc.boolean(),
+        fc.constantFrom('final' as const, 'as-served' as const),
+        (world, labels, through, knowledge) =>
+          compare(world, members[service], labels, through, knowledge),
+      ),
+      { numRuns: cases(25) },
+    );
+  });
+}

@@ -1,0 +1,202 @@
+/**
+ * The naive twin of a training set: for each label, every row of history is looked at again, filtered and folded.
+ * Expressions go through their own oracle; aggregates are folded row by row in event order.
+ */
+import { aggregateFor } from '../../src/aggregate/index.ts';
+import { windowEnd, windowStart } from '../../src/aggregate/window.ts';
+import {
+  type Catalog,
+  eventIds,
+  type FeatureView,
+  featureIndex,
+  featuresTaken,
+  type Member,
+  outputName,
+  type Source,
+  viewOf,
+} from '../../src/model/index.ts';
+import { compareContent } from '../../src/timeline/identity.ts';
+import type { Batch, Schema } from '../../src/types/batch.ts';
+import { type Column, columnOf } from '../../src/types/column.ts';
+import { coerce, type Scalar, sameScalar } from '../../src/types/scalar.ts';
+import { evaluateRow } from './expr.ts';
+
+export type Row = Readonly<Record<string, Scalar | null>>;
+
+/** One delivery of a row of a source. */
+export interface Delivered {
+  readonly row: Row;
+  readonly a: number;
+  readonly retract: boolean;
+}
+
+export interface Question {
+  readonly catalog: Catalog;
+  readonly members: readonly Member[];
+  readonly history: Readonly<Record<string, readonly Delivered[]>>;
+  readonly through: boolean;
+  readonly knowledge: 'final' | 'as-served';
+}
+
+/** The outputs for one label by name, in order. */
+export function naiveOutputs(question: Question, label: Row, atUs: number): Row {
+  const out: Record<string, Scalar | null> = {};
+  for (const member of question.members) {
+    const view = viewOf(question.catalog, member.view);
+    for (const feature of featuresTaken(view, member))
+      out[outputName(member, feature.name)] = value(question, member, feature.name, label, atUs);
+  }
+  return out;
+}
+
+function value(
+  question: Question,
+  member: Member,
+  feature: string,
+  label: Row,
+  atUs: number,
+): Scalar | null {
+  const view = viewOf(question.catalog, member.view);
+  const { dtype, default: fallback } = view.features[featureIndex(view, feature)]!;
+  const found =
+    view.kind === 'featureView'
+      ? stored(question, view, member, feature, label, atUs)
+      : computed(question, view, feature, label, atUs);
+  return found ?? coerce(fallback, dtype);
+}
+
+function computed(
+  question: Question,
+  view: Extract<ReturnType<typeof viewOf>, { kind: 'onDemandView' }>,
+  feature: string,
+  label: Row,
+  atUs: number,
+): Scalar | null {
+  const columns: Record<string, Column> = {};
+  for (const { name, dtype } of view.request)
+    columns[`request.${name}`] = columnOf(dtype, [label[name] ?? null]);
+  for (const [alias, member] of Object.entries(view.uses)) {
+    const used = viewOf(question.catalog, member.view);
+    for (const { name, dtype } of featuresTaken(used, member))
+      columns[`${alias}.${name}`] = columnOf(dtype, [value(question, member, name, label, atUs)]);
+  }
+  const { expr } = view.features[featureIndex(view, feature)]!;
+  return evaluateRow(expr, { length: 1, columns }, 0).v;
+}
+
+function stored(
+  question: Question,
+  view: FeatureView,
+  member: Member,
+  feature: string,
+  label: Row,
+  atUs: number,
+): Scalar | null {
+  const source = question.catalog.sources[view.source]!;
+  const key = member.keys.map((origin) =>
+    origin.from === 'column'
+      ? (label[origin.column] ?? null)
+      : value(question, origin.member, origin.feature, label, atUs),
+  );
+  const { aggregate: spec, input, window } = view.features[featureIndex(view, feature)]!;
+  const readUs = atUs + (question.through ? 1 : 0);
+  const known = question.history[source.name]!.filter(
+    ({ a }) => question.knowledge === 'final' || a < readUs,
+  );
+  let seen = key.includes(null)
+    ? []
+    : events(view, source, known).filter(
+        (event) =>
+          view.keys.every((column, i) => sameScalar(event.row[column]!, key[i]!)) &&
+          event.t >= windowStart(window, readUs) &&
+          event.t < windowEnd(window, readUs),
+      );
+  seen.sort((x, y) => x.t - y.t || x.a - y.a || (x.id < y.id ? -1 : x.id > y.id ? 1 : 0));
+  if (window.last !== null) seen = seen.slice(Math.max(0, seen.length - window.last));
+  const batch = batchOf(
+    source.columns,
+    seen.map(({ row }) => row),
+  );
+  const inputs = input === null ? null : seen.map((_, i) => evaluateRow(input, batch, i));
+  const dtype = input === null ? null : evaluateRow(input, oneNull(source), 0).t;
+  const aggregate = aggregateFor(spec, dtype);
+  const state = aggregate.create();
+  const column =
+    dtype === null
+      ? null
+      : columnOf(
+          dtype,
+          inputs!.map(({ v }) => v),
+        );
+  for (let i = 0; i < seen.length; i++) aggregate.add(state, column, i, i + 1, 'after');
+  return aggregate.result(state);
+}
+
+interface Event extends Delivered {
+  readonly t: number;
+  readonly id: bigint;
+}
+
+/** What stands of all that is known, and belongs to the view. */
+function events(view: FeatureView, source: Source, known: readonly Delivered[]): Event[] {
+  const batch = batchOf(
+    source.columns,
+    known.map(({ row }) => row),
+  );
+  const ids = eventIds(source, batch);
+  const belongs = (i: number): boolean =>
+    view.keys.every((column) => known[i]!.row[column] !== null) &&
+    (view.where === null || evaluateRow(view.where, batch, i).v === true);
+  const inputs = view.features.flatMap(({ input }) => (input === null ? [] : [input]));
+  const distinct = [...new Map(inputs.map((input) => [JSON.stringify(input), input])).values()];
+  const contents = distinct.map((input) =>
+    columnOf(
+      evaluateRow(input, oneNull(source), 0).t,
+      known.map((_, i) => evaluateRow(input, batch, i).v),
+    ),
+  );
+  const all = known.map((delivered, i) => ({
+    ...delivered,
+    i,
+    t: timeOf(source, delivered.row),
+    id: ids[i]!,
+    belongs: belongs(i),
+  }));
+  const candidates = source.mutable ? all : all.filter((event) => event.belongs || event.retract);
+  const groups = Map.groupBy(candidates, (event) =>
+    source.mutable
+      ? String(event.id)
+      : `${event.id} ${event.t} ${view.keys.map((column) => String(event.row[column])).join('\n')}`,
+  );
+  return [...groups.values()].flatMap((same) => {
+    const gone = (event: (typeof same)[number]): boolean => event.retract || !event.belongs;
+    if (!source.mutable && same.some((event) => event.retract)) return [];
+    const arrivals = same.map(({ a }) => a);
+    const decisive = source.mutable ? Math.max(...arrivals) : Math.min(...arrivals);
+    const left = same.filter(({ a }) => a === decisive);
+    if (left.some(gone)) return [];
+    return [left.toSorted((x, y) => compareContent(contents, x.i, contents, y.i))[0]!];
+  });
+}
+
+function timeOf(source: Source, row: Row): number {
+  const time = source.columns.find(({ name }) => name === source.eventTime)!;
+  return Number(row[time.name]) * (time.dtype.kind === 'date' ? 86_400_000_000 : 1);
+}
+
+function batchOf(schema: Schema, rows: readonly Row[]): Batch {
+  const columns = Object.fromEntries(
+    schema.map(({ name, dtype }) => [
+      name,
+      columnOf(
+        dtype,
+        rows.map((row) => row[name] ?? null),
+      ),
+    ]),
+  );
+  return { length: rows.length, columns };
+}
+
+function oneNull(source: Source): Batch {
+  return batchOf(source.columns, [{}]);
+}
