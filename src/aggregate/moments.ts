@@ -30,6 +30,7 @@ export function overMoments(
   return {
     fn,
     output: float64,
+    family: `moments of order ${order}`,
     create,
     clear: (state) => {
       state.n = 0;

@@ -30,6 +30,7 @@ export function overTotal(
   return {
     fn,
     output,
+    family: 'total',
     create,
     clear,
     add: (state, input, lo, hi) => {
