@@ -52,7 +52,11 @@ const COLUMNS: readonly Dtype[] = [float64, string, int64, list(string), bool];
 const AMOUNTS = [0.1, 0.2, 0.3, -0.1, 1, 3, 7.77, 1e16, -1e16, 1e-9, 123_456_789.01];
 const LABELS = ['', 'a', 'b', 'ab', 'é', '猫', '🐈', 'b\u0000'];
 
-export const AGGREGATES: readonly { fn: string; input: number; k?: number }[] = [
+export const AGGREGATES: readonly {
+  readonly fn: string;
+  readonly input: number;
+  readonly params?: Readonly<Record<string, number>>;
+}[] = [
   { fn: 'count', input: -1 },
   { fn: 'count', input: 0 },
   { fn: 'sum', input: 0 },
@@ -65,9 +69,21 @@ export const AGGREGATES: readonly { fn: string; input: number; k?: number }[] = 
   { fn: 'latest', input: 0 },
   { fn: 'latest', input: 1 },
   { fn: 'latest', input: 3 },
-  { fn: 'first_k', input: 2, k: 2 },
-  { fn: 'last_k', input: 1, k: 3 },
+  { fn: 'first_k', input: 2, params: { k: 2 } },
+  { fn: 'last_k', input: 1, params: { k: 3 } },
   { fn: 'last', input: 4 },
+  { fn: 'variance', input: 0 },
+  { fn: 'stddev', input: 0 },
+  { fn: 'skewness', input: 0 },
+  { fn: 'kurtosis', input: 2 },
+  { fn: 'distinct_count', input: 1 },
+  { fn: 'approx_distinct', input: 1 },
+  { fn: 'quantile', input: 0, params: { q: 0.5 } },
+  { fn: 'mode', input: 1 },
+  { fn: 'top_k', input: 1, params: { k: 2 } },
+  { fn: 'histogram', input: 4 },
+  { fn: 'bool_and', input: 4 },
+  { fn: 'bool_or', input: 4 },
 ];
 
 const HOUR_US = 3_600_000_000;
@@ -128,8 +144,8 @@ export function layoutOf(the: Case): Layout {
   return {
     columns: COLUMNS,
     aggregates: used.map((i) => {
-      const { fn, input, k } = AGGREGATES[i]!;
-      return { spec: completeSpec(fn, k === undefined ? {} : { k }), input };
+      const { fn, input, params } = AGGREGATES[i]!;
+      return { spec: completeSpec(fn, params), input };
     }),
     reads: the.reads.map(([aggregate, window]) => ({
       aggregate: used.indexOf(aggregate),
