@@ -45,7 +45,7 @@ export const flights = source({
   name: 'flights',
   columns: { date: timestamp, delay: int64, distance: int64, origin: string, destination: string },
   eventTime: 'date',
-  batch: parquet('node_modules/vega-datasets/data/flights-3m.parquet'),
+  batch: parquet('../../node_modules/vega-datasets/data/flights-3m.parquet'),
   description: 'departures, with the delay in minutes (negative: early) and the distance in miles',
   owner,
 });
@@ -68,7 +68,7 @@ export const departures = featureView({
       .over('1d')
       .delay('3h')
       .describe('share of flights more than 15 minutes late'),
-    late_today: count().where(delay.gt(15)).sinceStartOf('day').default(0),
+    late_today: count().where(delay.gt(15)).sinceStartOf('day').delay('3h'),
     p90_delay_7d: quantile(delay, 0.9).over('7d').delay('3h'),
     main_destination: mode(destination)
       .over('30d')

@@ -5,8 +5,6 @@ import Table from 'cli-table3';
 import type { SamewiseError } from '../base/errors.ts';
 import { formatCount } from '../base/numbers.ts';
 
-export { formatBytes as size, formatCount as count } from '../base/numbers.ts';
-
 export interface Output {
   readonly json: boolean;
   /** Prints the result: `value` as JSON under --json, else the text that `text` makes. */
@@ -67,6 +65,21 @@ export function createOutput(json: boolean): Output {
   };
 }
 
+/** Rows a second since the phase began; a new phase begins anew. */
+function pace(): (rows: number, phase: string) => number {
+  let current: string | null = null;
+  let startedMs = 0;
+  let startRows = 0;
+  return (rows, phase) => {
+    const nowMs = performance.now();
+    if (phase !== current || rows < startRows) {
+      [current, startedMs, startRows] = [phase, nowMs, rows];
+      return 0;
+    }
+    return ((rows - startRows) / Math.max(nowMs - startedMs, 1)) * 1000;
+  };
+}
+
 function barProgress(label: string): ProgressLine {
   const bar = new SingleBar(
     {
@@ -79,15 +92,14 @@ function barProgress(label: string): ProgressLine {
     },
     Presets.shades_classic,
   );
-  const started = performance.now();
+  const rateOf = pace();
   let running = false;
   return {
     update: (rows, totalRows, phase = '') => {
-      const seconds = (performance.now() - started) / 1000;
-      const rate = rows / Math.max(seconds, 0.001);
+      const rate = rateOf(rows, phase);
       const left =
-        totalRows === null ? '?' : duration(((totalRows - rows) / Math.max(rate, 1)) * 1000);
-      const payload = { rows: formatCount(rows), rate: formatCount(Math.round(rate)), left, phase };
+        totalRows === null || rate === 0 ? '?' : duration(((totalRows - rows) / rate) * 1000);
+      const payload = { rows: formatCount(rows), rate: formatCount(rate), left, phase };
       const total = totalRows ?? Math.max(rows, 1);
       if (running) {
         bar.setTotal(total);
@@ -102,14 +114,13 @@ function barProgress(label: string): ProgressLine {
 }
 
 function lineProgress(label: string): ProgressLine {
-  const started = performance.now();
-  let next = started + 2000;
+  const rateOf = pace();
+  let next = performance.now() + LINE_EVERY_MS;
   return {
     update: (rows, totalRows, phase = '') => {
-      const now = performance.now();
-      if (now < next) return;
-      next = now + 2000;
-      const rate = Math.round(rows / ((now - started) / 1000));
+      const rate = rateOf(rows, phase);
+      if (performance.now() < next) return;
+      next = performance.now() + LINE_EVERY_MS;
       const of = totalRows === null ? '' : ` of ${formatCount(totalRows)}`;
       process.stderr.write(
         `${label}${phase ? ` ${phase}` : ''}: ${formatCount(rows)}${of} rows, ${formatCount(rate)} rows/s\n`,
@@ -118,6 +129,30 @@ function lineProgress(label: string): ProgressLine {
     done: () => {},
   };
 }
+
+/** Where there is no terminal, progress is a line this often. */
+const LINE_EVERY_MS = 5000;
+
+/** No lines: easy on the eye, and easy to cut and paste. */
+const PLAIN = Object.fromEntries(
+  [
+    'top',
+    'top-mid',
+    'top-left',
+    'top-right',
+    'bottom',
+    'bottom-mid',
+    'bottom-left',
+    'bottom-right',
+    'left',
+    'left-mid',
+    'mid',
+    'mid-mid',
+    'right',
+    'right-mid',
+    'middle',
+  ].map((place) => [place, '']),
+);
 
 /** A table that fits the terminal: the widest columns give way, cells wrap. */
 export function table(head: readonly string[], rows: readonly (readonly unknown[])[]): string {
@@ -129,7 +164,7 @@ export function table(head: readonly string[], rows: readonly (readonly unknown[
     ),
   );
   const width = process.stdout.isTTY ? (process.stdout.columns ?? 80) : 160;
-  const room = width - 3 * head.length - 1;
+  const room = width - 2 * head.length;
   const widths = [...natural];
   while (widths.reduce((a, b) => a + b, 0) > room && Math.max(...widths) > 8) {
     widths[widths.indexOf(Math.max(...widths))]!--;
@@ -139,10 +174,15 @@ export function table(head: readonly string[], rows: readonly (readonly unknown[
     colWidths: widths.map((w) => w + 2),
     wordWrap: true,
     wrapOnWordBoundary: false,
-    style: { head: [], border: process.stdout.isTTY ? ['gray'] : [] },
+    chars: PLAIN,
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 2 },
   });
   out.push(...cells);
-  return out.toString();
+  return out
+    .toString()
+    .split('\n')
+    .map((line) => line.trimEnd())
+    .join('\n');
 }
 
 function printCell(cell: unknown): string {

@@ -1,4 +1,4 @@
-import { extname } from 'node:path';
+import { extname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { ask } from '../../app/ask.ts';
 import { SamewiseError } from '../../base/errors.ts';
@@ -144,7 +144,11 @@ function running(progress: ProgressLine) {
   };
 }
 
-/** A file, folder, glob or `sql:` query as a location. */
+function isUrl(text: string): boolean {
+  return /^[a-z][a-z0-9+.-]+:\/\//i.test(text);
+}
+
+/** A file, folder or glob (from the working folder on), a URL, or an `sql:` query (whose paths start at the project). */
 export function labelsAt(text: string): BatchLocation {
   if (text.startsWith('sql:')) return { type: 'query', sql: text.slice(4) };
   const extension = /\.(parquet|csv|tsv|json|jsonl|ndjson)(\.gz|\.zst)?$/i
@@ -156,7 +160,11 @@ export function labelsAt(text: string): BatchLocation {
       : extension === 'csv' || extension === 'tsv'
         ? 'csv'
         : 'parquet';
-  return { type, path: text, hivePartitioned: /\/[^/=]+=[^/]*(\/|$)/.test(text) };
+  return {
+    type,
+    path: isUrl(text) ? text : resolve(text),
+    hivePartitioned: /\/[^/=]+=[^/]*(\/|$)/.test(text),
+  };
 }
 
 function fileOutput(path: string, format?: FileOutput['format']): FileOutput {
@@ -166,7 +174,7 @@ function fileOutput(path: string, format?: FileOutput['format']): FileOutput {
       hint: 'call it .parquet, .csv or .arrow, or say --format',
     });
   }
-  return { format: found, path };
+  return { format: found, path: resolve(path) };
 }
 
 function printTraining(out: Output, result: TrainingResult, ms: number): void {
