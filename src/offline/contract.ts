@@ -7,6 +7,7 @@
 import type { InstantUs } from '../base/time.ts';
 import type { BatchLocation, Catalog, Member } from '../model/definitions.ts';
 import type { Events } from '../timeline/layout.ts';
+import type { Batch } from '../types/batch.ts';
 
 /** Where labels come from: files or a query, or rows that the caller holds. */
 export type LabelSource =
@@ -91,6 +92,22 @@ export interface SnapshotRequest extends Running {
   readonly output: FileOutput;
 }
 
+/** Rows of a training set as they were written, beside what was asked for them. */
+export interface TrainingSample {
+  readonly catalog: Catalog;
+  readonly members: readonly Member[];
+  readonly through: boolean;
+  readonly knowledge: Knowledge;
+  /** 0-based rows of the training set. */
+  readonly rowNumbers: Float64Array;
+  /** T of each row. */
+  readonly timeUs: Float64Array;
+  /** The key and request columns of the plan, in their types. */
+  readonly request: Batch;
+  /** The features, under their output names. */
+  readonly values: Batch;
+}
+
 /** Where history lies; see the head of this file. */
 export interface OfflineStore {
   train(request: TrainingRequest): Promise<TrainingResult>;
@@ -121,5 +138,7 @@ export interface OfflineStore {
     manifestPath: string,
     running?: Running,
   ): Promise<{ ok: boolean; findings: readonly string[] }>;
+  /** Some rows of the training set of a manifest, the same ones each time: what a proof compares. */
+  sample(manifestPath: string, rows: number): Promise<TrainingSample>;
   close(): Promise<void>;
 }
