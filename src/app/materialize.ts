@@ -22,13 +22,15 @@ import {
   takeUpRun,
   writeWatermark,
 } from './materialize_state.ts';
-import { startWorkers } from './materialize_workers.ts';
+import { type ShardWorker, startWorkers } from './materialize_workers.ts';
 import { addCounts, buildKeys, type Counts, noCounts, settleKeys } from './page_builder.ts';
 import { removeVanished } from './vanished.ts';
 
 /** Source rows that one shard holds about; a shard is what is done again after a kill. */
 const ROWS_A_SHARD = 3_000_000;
 const MAX_SHARDS = 256;
+/** What a row of a text file takes about; it only decides in how many shards it is read. */
+const TEXT_BYTES_A_ROW = 64;
 
 export interface MaterializeRequest {
   /** Names of views; null: all. Older versions that a service names come along. */
@@ -123,6 +125,8 @@ async function materializeView(
   const before = await readWatermark(online, program.id);
   // The estimate first: what comes in after it makes the next run look again.
   const source = await offline.estimate(catalog, program.source.name);
+  // Nothing was ever pushed into a source that has no files.
+  if (source.rows === 0 && source.bytes === 0) return { mode: 'current', counts: noCounts() };
   const sinceUs =
     request.full || before === null || before.newestUs === null
       ? null
@@ -150,7 +154,7 @@ async function runShards(
 ): Promise<Counts> {
   const { online, offline, config } = app;
   const { program, catalog, name } = view;
-  const count = shardCount(source.rows, request);
+  const count = shardCount(source, request);
   const run = await takeUpRun(online, program.id, { sinceUs, source }, count);
   const running = new Map<number, Counts>();
   const show = () => {
@@ -195,26 +199,41 @@ async function runShards(
       );
     }
   } else {
-    const workers = startWorkers(config, threads);
-    try {
-      await Promise.all(
-        workers.map(async (worker) => {
-          for (let shard = todo.shift(); shard !== undefined; shard = todo.shift()) {
-            const at = shard;
-            await doShard(at, (onCounts) => worker.build(history(at), onCounts, request.signal));
-          }
-        }),
-      );
-    } finally {
-      await Promise.all(workers.map((worker) => worker.close()));
-    }
+    await inThreads(startWorkers(config, threads), request.signal, async (worker, signal) => {
+      for (let shard = todo.shift(); shard !== undefined; shard = todo.shift()) {
+        const at = shard;
+        await doShard(at, (onCounts) => worker.build(history(at), onCounts, signal));
+      }
+    });
   }
   return run.shards.reduce<Counts>((sum, counts) => addCounts(sum, counts!), noCounts());
 }
 
-function shardCount(rows: number | null, request: MaterializeRequest): number {
+/** Runs `body` on every worker and closes them; when one fails, the others stop before the failure is thrown. */
+async function inThreads(
+  workers: readonly ShardWorker[],
+  signal: AbortSignal | undefined,
+  body: (worker: ShardWorker, signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const stop = new AbortController();
+  const both = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
+  const ended = await Promise.allSettled(
+    workers.map((worker) =>
+      body(worker, both).catch((error) => {
+        stop.abort(error);
+        throw error;
+      }),
+    ),
+  );
+  await Promise.all(workers.map((worker) => worker.close()));
+  const failed = ended.find((end) => end.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
+}
+
+function shardCount({ rows, bytes }: Estimate, request: MaterializeRequest): number {
   const perShard = request.rowsPerShard ?? ROWS_A_SHARD;
-  return Math.min(MAX_SHARDS, Math.max(1, Math.ceil((rows ?? 0) / perShard)));
+  const about = rows ?? (bytes ?? 0) / TEXT_BYTES_A_ROW;
+  return Math.min(MAX_SHARDS, Math.max(1, Math.ceil(about / perShard)));
 }
 
 function report(

@@ -46,31 +46,36 @@ function startWorker(setup: WorkerSetup): ShardWorker {
     workerData: setup,
   });
   const ask = (question: Question) => worker.postMessage(question);
+  /** Who waits for the thread; it does one thing at a time. */
+  let waiting: { answer(answer: Answer): void; fail(error: unknown): void } | null = null;
+  worker.on('message', (answer: Answer) => waiting?.answer(answer));
+  worker.on('error', (error) => waiting?.fail(error));
+  worker.on('exit', (code) => waiting?.fail(new Error(`a worker ended with code ${code}`)));
   return {
-    build: (history, onCounts, signal) =>
-      new Promise<Counts>((resolve, reject) => {
-        const abort = () => ask({ type: 'abort' });
-        const end = () => {
-          signal?.removeEventListener('abort', abort);
-          worker.removeAllListeners();
-        };
-        const fail = (error: unknown) => {
-          end();
-          reject(signal?.aborted ? signal.reason : error);
-        };
-        worker.on('message', (answer: Answer) => {
-          if (answer.type === 'counts') onCounts(answer.counts);
-          else if (answer.type === 'done') {
-            end();
-            resolve(answer.counts);
-          } else fail(errorOf(answer));
+    build: async (history, onCounts, signal) => {
+      const abort = () => ask({ type: 'abort' });
+      signal?.throwIfAborted();
+      signal?.addEventListener('abort', abort);
+      try {
+        return await new Promise<Counts>((resolve, reject) => {
+          waiting = {
+            answer: (answer) => {
+              if (answer.type === 'counts') onCounts(answer.counts);
+              else if (answer.type === 'done') resolve(answer.counts);
+              else reject(errorOf(answer));
+            },
+            fail: reject,
+          };
+          ask({ type: 'build', history });
         });
-        worker.on('error', fail);
-        worker.on('exit', (code) => fail(new Error(`a worker ended with code ${code}`)));
-        signal?.addEventListener('abort', abort);
-        ask({ type: 'build', history });
-        if (signal?.aborted) abort();
-      }),
+      } catch (error) {
+        signal?.throwIfAborted();
+        throw error;
+      } finally {
+        waiting = null;
+        signal?.removeEventListener('abort', abort);
+      }
+    },
     close: async () => {
       const gone = new Promise((resolve) => worker.once('exit', resolve));
       ask({ type: 'close' });
