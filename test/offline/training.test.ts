@@ -109,7 +109,7 @@ for (const service of ['everything', 'newest'] as const) {
         (world, labels, through, knowledge) =>
           compare(world, members[service], labels, through, knowledge),
       ),
-      { numRuns: cases(25) },
+      { numRuns: cases(20) },
     );
   });
 }
