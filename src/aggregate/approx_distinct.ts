@@ -5,7 +5,7 @@
  */
 import type { ByteReader, ByteWriter } from '../base/bytes.ts';
 import { murmur3Words } from '../base/hash.ts';
-import { type Column, scalarAt } from '../types/column.ts';
+import { type Column, type ColumnBuilder, scalarAt } from '../types/column.ts';
 import { type Dtype, int64 } from '../types/dtype.ts';
 import type { Scalar } from '../types/scalar.ts';
 import type { Aggregate } from './aggregate.ts';
@@ -43,10 +43,10 @@ function make(): Aggregate<State> {
       state.ranks[0] = REGISTERS;
     },
     add: (state, input, lo, hi) => {
-      for (let i = lo; i < hi; i++) addRow(state, input!, i);
+      for (let i = lo; i < hi; i++) addCode(state, codeAt(input!, i));
     },
     absorb: (state, other) => {
-      for (let i = 0; i < REGISTERS; i++) raise(state, i, other.registers[i]!);
+      absorbRegisters(state, other.registers);
     },
     absorbEncoded,
     result: (state) => BigInt(estimate(state.ranks)),
@@ -57,6 +57,7 @@ function make(): Aggregate<State> {
       absorbEncoded(state, reader);
       return state;
     },
+    sweep: (input, lo, hi, n, out) => sweep(input!, lo, hi, n, out),
   };
 }
 
@@ -66,22 +67,31 @@ function create(): State {
   return { registers: new Uint8Array(REGISTERS), ranks };
 }
 
-function raise(state: State, register: number, rank: number): void {
-  const before = state.registers[register]!;
-  if (rank <= before) return;
-  state.registers[register] = rank;
-  state.ranks[before]!--;
+function set(state: State, register: number, rank: number): void {
+  state.ranks[state.registers[register]!]!--;
   state.ranks[rank]!++;
+  state.registers[register] = rank;
 }
 
-function addRow(state: State, column: Column, row: number): void {
+function absorbRegisters(state: State, others: Uint8Array): void {
+  const { registers } = state;
+  for (let i = 0; i < REGISTERS; i++) if (others[i]! > registers[i]!) set(state, i, others[i]!);
+}
+
+function addCode(state: State, code: number): void {
+  const register = code >>> 6;
+  if (code >= 0 && (code & 63) > state.registers[register]!) set(state, register, code & 63);
+}
+
+/** A row's register and rank as 64·register + rank; −1 for null. */
+function codeAt(column: Column, row: number): number {
   const value = scalarAt(column, row);
-  if (value === null) return;
+  if (value === null) return -1;
   const [high, low] = murmur3Words(canonicalBytes(value, column.dtype));
   // 12 bits choose the register; the rank is the place of the first 1 among the other 52.
   const upper = high & 0xfffff;
   const rank = upper === 0 ? 21 + Math.clz32(low) : Math.clz32(upper) - 11;
-  raise(state, high >>> 20, rank);
+  return ((high >>> 20) << 6) | rank;
 }
 
 const utf8 = new TextEncoder();
@@ -134,9 +144,9 @@ function tau(share: number): number {
 
 /** varint of registers set; if few, distance from the previous (varint) and rank of each; else the rank of every register. */
 function encode(state: State, writer: ByteWriter): void {
-  const set = REGISTERS - state.ranks[0]!;
-  writer.varint(set);
-  if (set >= SPARSE) return writer.raw(state.registers);
+  const used = REGISTERS - state.ranks[0]!;
+  writer.varint(used);
+  if (used >= SPARSE) return writer.raw(state.registers);
   let previous = 0;
   for (let i = 0; i < REGISTERS; i++) {
     if (state.registers[i] === 0) continue;
@@ -147,15 +157,59 @@ function encode(state: State, writer: ByteWriter): void {
 }
 
 function absorbEncoded(state: State, reader: ByteReader): void {
-  const set = reader.varint();
-  if (set >= SPARSE) {
-    const registers = reader.raw(REGISTERS);
-    for (let i = 0; i < REGISTERS; i++) raise(state, i, registers[i]!);
+  const used = reader.varint();
+  if (used >= SPARSE) {
+    absorbRegisters(state, reader.raw(REGISTERS));
     return;
   }
   let register = 0;
-  for (let i = 0; i < set; i++) {
+  for (let i = 0; i < used; i++) {
     register += reader.varint();
-    raise(state, register, reader.u8());
+    const rank = reader.u8();
+    if (rank > state.registers[register]!) set(state, register, rank);
   }
+}
+
+/** Of the sweep: codes of the rows from lo[0] on; how many rows of the window have each code, and the state, empty between sweeps. */
+let codes = new Int32Array(1024);
+let occurrences: Uint32Array | null = null;
+const window = create();
+
+/** Slides: with the rows counted by code, a register falls back when the last row of its rank leaves. */
+function sweep(
+  column: Column,
+  lo: Int32Array,
+  hi: Int32Array,
+  n: number,
+  out: ColumnBuilder,
+): void {
+  if (n === 0) return;
+  const origin = lo[0]!;
+  const rows = hi[n - 1]! - origin;
+  if (codes.length < rows) codes = new Int32Array(2 * rows);
+  occurrences ??= new Uint32Array(64 * REGISTERS);
+  let left = 0;
+  let right = 0;
+  for (let i = 0; i < n; i++) {
+    const [l, r] = [lo[i]! - origin, hi[i]! - origin];
+    for (; left < Math.min(l, right); left++) leave(window, occurrences, codes[left]!);
+    if (l >= right) left = right = l;
+    for (; right < r; right++) {
+      const code = codeAt(column, origin + right);
+      codes[right] = code;
+      if (code >= 0) occurrences[code]!++;
+      addCode(window, code);
+    }
+    out.pushNumber(estimate(window.ranks));
+  }
+  for (; left < right; left++) leave(window, occurrences, codes[left]!);
+}
+
+function leave(state: State, counts: Uint32Array, code: number): void {
+  if (code < 0 || --counts[code]! > 0) return;
+  const register = code >>> 6;
+  let rank = code & 63;
+  if (rank < state.registers[register]!) return;
+  while (rank > 0 && counts[(register << 6) | rank] === 0) rank--;
+  set(state, register, rank);
 }

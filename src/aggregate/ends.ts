@@ -38,8 +38,11 @@ export function endValues(fn: string, dtype: Dtype, end: End, k: number): Aggreg
     const both = side === 'after' ? state.values.concat(values) : values.concat(state.values);
     state.values = both.length <= k ? both : end === 'first' ? both.slice(0, k) : both.slice(-k);
   };
-  const read = (reader: ByteReader): Scalar[] =>
-    Array.from({ length: reader.varint() }, () => readScalar(reader, dtype));
+  const read = (reader: ByteReader): Scalar[] => {
+    const values: Scalar[] = [];
+    for (let n = reader.varint(); n > 0; n--) values.push(readScalar(reader, dtype));
+    return values;
+  };
   return {
     fn,
     output: list(dtype),

@@ -7,8 +7,9 @@
  * NaN and the infinities are counted apart: taking them away again brings the finite sum back.
  */
 import type { ByteReader, ByteWriter } from '../base/bytes.ts';
+import { certainQuotient, twoProductError } from './certain.ts';
 import { readSigned, writeSigned } from './codec.ts';
-import { powerOfTwo } from './float_bits.ts';
+import { exactFloat, powerOfTwo } from './float_bits.ts';
 import { quotient } from './rational.ts';
 
 const RADIX = 4294967296;
@@ -25,11 +26,24 @@ const TO_WHOLE = 1.5 * 2 ** 52;
 /** The same to a multiple of 2^-32, for |x| ≤ 1/2. */
 const TO_DIGIT = 1.5 * 2 ** 20;
 
+/** The same to multiples of 2^32, of 2^-64 and of 2^-96, of what the one before leaves. */
+const TO_UPPER = 1.5 * 2 ** 84;
+const TO_THIRD = 1.5 * 2 ** -12;
+const TO_FOURTH = 1.5 * 2 ** -44;
+/** Squares summed in lanes at a time. */
+const SQUARES_CHUNK = 1 << 18;
+
 const scratch = new Float64Array(1);
 const scratchWords = new Uint32Array(scratch.buffer);
 
-/** What `rounded` found besides its result: the sum is `high` + about `low`, where |low| is at most half an ulp of high. */
-const parts = { high: 0, low: 0 };
+/** A float64 and what it lacks. */
+export interface TwoFloats {
+  high: number;
+  low: number;
+}
+
+/** What `#split` found. */
+const parts: TwoFloats = { high: 0, low: 0 };
 
 type FloatData = Float64Array | Float32Array | Int32Array;
 
@@ -137,6 +151,87 @@ export class ExactSum {
     return hi - lo - nulls;
   }
 
+  /** Adds or takes away the squares of rows lo to hi that are not null. */
+  addSquares(
+    data: FloatData,
+    validity: Uint8Array | null,
+    lo: number,
+    hi: number,
+    sign: 1 | -1,
+  ): void {
+    for (let from = lo; from < hi; from += SQUARES_CHUNK)
+      this.#addSquaresChunk(data, validity, from, Math.min(hi, from + SQUARES_CHUNK), sign);
+  }
+
+  /**
+   * As `#addChunk`: the square of a number between 2^-6 and 2^26 is a product below 2^52 and its error, at most 1/4;
+   * together they fall into five digits and a rest of at most 2^-97, a multiple of 2^-116, whose sums are exact.
+   */
+  #addSquaresChunk(
+    data: FloatData,
+    validity: Uint8Array | null,
+    lo: number,
+    hi: number,
+    sign: 1 | -1,
+  ): void {
+    let upper = 0;
+    let wholes = 0;
+    let second = 0;
+    let third = 0;
+    let fourth = 0;
+    let rests = 0;
+    for (let i = lo; i < hi; i++) {
+      if (validity !== null && validity[i] === 0) continue;
+      const x = data[i]!;
+      const size = Math.abs(x);
+      if (size < 2 ** 26 && size >= 2 ** -6) {
+        const product = x * x;
+        const error = twoProductError(x, x, product);
+        const up = product + TO_UPPER - TO_UPPER;
+        const low = product - up;
+        const whole = low + TO_WHOLE - TO_WHOLE;
+        const fraction = low - whole;
+        const middle = fraction + TO_DIGIT - TO_DIGIT;
+        upper += up;
+        wholes += whole;
+        second += middle;
+        third += fraction - middle;
+        const a = error + TO_DIGIT - TO_DIGIT;
+        const b = error - a;
+        const c = b + TO_THIRD - TO_THIRD;
+        const d = b - c;
+        const e = d + TO_FOURTH - TO_FOURTH;
+        second += a;
+        third += c;
+        fourth += e;
+        rests += d - e;
+      } else this.addSquare(x, sign);
+    }
+    if (this.#load + 2 * (hi - lo) > MAX_LOAD) this.#carry();
+    this.#load += 2 * (hi - lo);
+    const at = this.#reach(-3, 5);
+    const { digits } = this;
+    digits[at]! += sign * fourth * 2 ** 96;
+    digits[at + 1]! += sign * third * 2 ** 64;
+    digits[at + 2]! += sign * second * RADIX;
+    digits[at + 3]! += sign * wholes;
+    digits[at + 4]! += (sign * upper) / RADIX;
+    this.add(rests, sign);
+  }
+
+  /** Adds or takes away one square. */
+  addSquare(x: number, sign: 1 | -1): void {
+    const size = Math.abs(x);
+    if (size >= 2 ** -200 && size < 2 ** 200) {
+      const product = x * x;
+      this.add(product, sign);
+      this.add(twoProductError(x, x, product), sign);
+    } else if (x !== 0 && Number.isFinite(x)) {
+      const { integer, exponent } = exactFloat(x);
+      this.addBigint(integer * integer, 2 * exponent, sign);
+    }
+  }
+
   /** `addRange` for int64, given as pairs of 32-bit halves, the lower first. */
   addInt64Range(
     halves: Int32Array,
@@ -237,6 +332,13 @@ export class ExactSum {
     return this.positiveInfinities > 0 ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
   }
 
+  /** The finite part as its rounded value and the rest, within 2^-120 of the former unless that is beyond 2^±900. */
+  twoFloats(into: TwoFloats): void {
+    this.#split();
+    into.high = parts.high;
+    into.low = parts.low;
+  }
+
   /** Rounds to `parts.high` and leaves the rest, nearly exactly, in `parts.low`. */
   #split(): void {
     this.#carry();
@@ -259,7 +361,8 @@ export class ExactSum {
     const tieBreak = below < 0 ? 0 : digits[below]! > 0 ? 0.25 : -0.25;
     const tail = (third + tieBreak) / RADIX;
     const high = sum + tail;
-    const rest = top >= 3 ? digits[top - 3]! / RADIX : 0;
+    const fifth = top >= 4 ? digits[top - 4]! / RADIX : 0;
+    const rest = top >= 3 ? (digits[top - 3]! + fifth) / RADIX : 0;
     const low = tail - (high - sum) + (rest - tieBreak) / RADIX;
     const exponent = 32 * (this.base + top - 1);
     parts.high = scale(high, exponent);
@@ -272,17 +375,9 @@ export class ExactSum {
     this.#split();
     const { high, low } = parts;
     if (high === 0) return 0;
-    const size = Math.abs(high);
-    if (size > 2 ** -900 && size < 2 ** 900) {
-      const near = high / count;
-      // high − near·count, exactly (T. J. Dekker, 1971): the product's two halves.
-      const product = near * count;
-      const productError = twoProductError(near, count, product);
-      const remainder = high - product - productError;
-      const correction = (remainder + low) / count;
-      const slack = (Math.abs(remainder) + Math.abs(low)) * (2 ** -50 / count);
-      const least = near + (correction - slack);
-      if (least === near + (correction + slack)) return least;
+    if (isOfUsualSize(high)) {
+      const certain = certainQuotient(high, low, Math.abs(high) * 2 ** -120, count);
+      if (!Number.isNaN(certain)) return certain;
     }
     const { integer, exponent } = this.exact();
     return quotient(integer, BigInt(count), exponent);
@@ -344,6 +439,12 @@ export class ExactSum {
   }
 }
 
+/** Whether it is far enough from over- and underflow for arithmetic with its parts; or zero. */
+export function isOfUsualSize(x: number): boolean {
+  const size = Math.abs(x);
+  return (size > 2 ** -400 && size < 2 ** 400) || size === 0;
+}
+
 /** 2^(32·k) for k from −31 to 31. */
 const POWERS = Float64Array.from({ length: 63 }, (_, i) => powerOfTwo(32 * (i - 31)));
 
@@ -353,15 +454,4 @@ function scale(x: number, exponent: number): number {
   if (power >= -31 && power <= 31) return x * POWERS[power + 31]!;
   const half = power >> 1;
   return x * POWERS[half + 31]! * POWERS[power - half + 31]!;
-}
-
-/** What a·b lacks to the real product, where nothing over- or underflows (T. J. Dekker, with G. W. Veltkamp's split). */
-export function twoProductError(a: number, b: number, product: number): number {
-  const as = a * 134217729;
-  const ah = as - (as - a);
-  const al = a - ah;
-  const bs = b * 134217729;
-  const bh = bs - (bs - b);
-  const bl = b - bh;
-  return al * bl - (product - ah * bh - al * bh - ah * bl);
 }

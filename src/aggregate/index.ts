@@ -23,7 +23,7 @@ import { quantile } from './quantile.ts';
 import { skewness } from './skewness.ts';
 import { stddev } from './stddev.ts';
 import { sum } from './sum.ts';
-import { sweepGeneric } from './sweep_generic.ts';
+import { slidingSweep } from './sweep_sliding.ts';
 import { topK } from './top_k.ts';
 import { variance } from './variance.ts';
 
@@ -124,9 +124,5 @@ export function aggregateFor(spec: AggregateSpec, input: Dtype | null): Aggregat
     );
   }
   const made = definition.make(params, input);
-  if (made.sweep !== undefined) return made;
-  return {
-    ...made,
-    sweep: (column, lo, hi, n, out) => sweepGeneric(made, column, lo, hi, n, out),
-  };
+  return made.sweep === undefined ? { ...made, sweep: slidingSweep(made) } : made;
 }

@@ -6,7 +6,8 @@ import type { ByteReader, ByteWriter } from '../base/bytes.ts';
 import type { Column } from '../types/column.ts';
 import { float64 } from '../types/dtype.ts';
 import type { Aggregate } from './aggregate.ts';
-import { ExactSum, twoProductError } from './exact_sum.ts';
+import { certainQuotient, certainRootOfQuotient, twoProductError } from './certain.ts';
+import { ExactSum, isOfUsualSize, type TwoFloats } from './exact_sum.ts';
 import { exactFloat } from './float_bits.ts';
 import { int64Halves, numericData } from './rows.ts';
 
@@ -68,7 +69,8 @@ function change(state: Moments, input: Column, lo: number, hi: number, sign: 1 |
   if (input.kind !== 'int64') {
     const data = numericData(input);
     state.n += sign * sums[0]!.addRange(data, validity, lo, hi, sign);
-    for (let i = lo; i < hi; i++)
+    sums[1]!.addSquares(data, validity, lo, hi, sign);
+    for (let i = lo; i < hi && sums.length > 2; i++)
       if (validity === null || validity[i] === 1) addPowers(sums, data[i]!, sign);
     return;
   }
@@ -77,17 +79,24 @@ function change(state: Moments, input: Column, lo: number, hi: number, sign: 1 |
   for (let i = lo; i < hi; i++) {
     if (validity !== null && validity[i] === 0) continue;
     const high = halves[2 * i + 1]!;
-    if (high >= -(2 ** 20) && high < 2 ** 20)
-      addPowers(sums, high * 2 ** 32 + (halves[2 * i]! >>> 0), sign);
-    else addLongPowers(sums, input.data[i]!, 0, sign);
+    if (high >= -(2 ** 20) && high < 2 ** 20) {
+      const x = high * 2 ** 32 + (halves[2 * i]! >>> 0);
+      sums[1]!.addSquare(x, sign);
+      addPowers(sums, x, sign);
+    } else {
+      const x = input.data[i]!;
+      sums[1]!.addBigint(x * x, 0, sign);
+      addLongPowers(sums, x, 0, sign);
+    }
   }
 }
 
 /**
- * Adds x², x³, x⁴ as far as there are sums, each as products and their rounding errors. Within these bounds
+ * Adds x³ and x⁴ as far as there are sums, each as products and their rounding errors. Within these bounds
  * no product overflows and no error underflows; outside, by bigints.
  */
 function addPowers(sums: readonly ExactSum[], x: number, sign: 1 | -1): void {
+  if (sums.length < 3) return;
   const size = Math.abs(x);
   if (!(size >= 2 ** -200 && size < 2 ** 200)) {
     if (x === 0 || !Number.isFinite(x)) return;
@@ -96,13 +105,8 @@ function addPowers(sums: readonly ExactSum[], x: number, sign: 1 | -1): void {
   }
   const square = x * x;
   const rest = twoProductError(x, x, square);
-  const second = sums[1]!;
-  second.add(square, sign);
-  second.add(rest, sign);
-  if (sums.length >= 3) {
-    addProduct(sums[2]!, square, x, sign);
-    addProduct(sums[2]!, rest, x, sign);
-  }
+  addProduct(sums[2]!, square, x, sign);
+  addProduct(sums[2]!, rest, x, sign);
   if (sums.length >= 4) {
     addProduct(sums[3]!, square, square, sign);
     addProduct(sums[3]!, 2 * square, rest, sign);
@@ -122,7 +126,7 @@ function addLongPowers(
   exponent: number,
   sign: 1 | -1,
 ): void {
-  for (let j = 1; j < sums.length; j++)
+  for (let j = 2; j < sums.length; j++)
     sums[j]!.addBigint(integer ** BigInt(j + 1), exponent * (j + 1), sign);
 }
 
@@ -132,4 +136,35 @@ export function wholeSums({ sums }: Moments): { s: bigint[]; unit: number } {
   const unit = Math.min(...exact.map(({ exponent }, j) => Math.floor(exponent / (j + 1))));
   const s = exact.map(({ integer, exponent }, j) => integer << BigInt(exponent - unit * (j + 1)));
   return { s, unit };
+}
+
+const first: TwoFloats = { high: 0, low: 0 };
+const second: TwoFloats = { high: 0, low: 0 };
+
+/**
+ * (n·Σx² − (Σx)²) / (n(n−1)), or its root, in twice float64's precision; NaN where that does not decide how to round
+ * (much cancels, or all values are equal) or where numbers are too great or small for it.
+ */
+export function nearVariance({ n, sums }: Moments, root: boolean): number {
+  sums[0]!.twoFloats(first);
+  sums[1]!.twoFloats(second);
+  if (n > 2 ** 26 || !isOfUsualSize(first.high) || !isOfUsualSize(second.high)) return Number.NaN;
+  const a = n * second.high;
+  const b = first.high * first.high;
+  const difference = a - b;
+  if (!(difference > (a + b) * 2 ** -40)) return Number.NaN;
+  // The rounding error of a difference (D. E. Knuth's two-sum), and those of the products.
+  const back = difference - a;
+  const lost = a - (difference - back) - (b + back);
+  const low =
+    lost +
+    (twoProductError(n, second.high, a) + n * second.low) -
+    (twoProductError(first.high, first.high, b) + 2 * first.high * first.low);
+  const high = difference + low;
+  const error = (a + b) * 2 ** -98;
+  const rest = low - (high - difference);
+  const divisor = n * (n - 1);
+  return root
+    ? certainRootOfQuotient(high, rest, error, divisor)
+    : certainQuotient(high, rest, error, divisor);
 }

@@ -35,10 +35,13 @@ export const quantile: AggregateDefinition = {
 
 interface State {
   n: number;
-  /** How many values are in each bin; a bin may have been emptied again. */
-  readonly counts: Map<number, number>;
-  /** The bins' numbers in order; null: not sorted yet. */
-  order: Float64Array | null;
+  /** Where each bin's number stands in the next two. */
+  readonly slots: Map<number, number>;
+  readonly bins: number[];
+  /** How many values are in each bin; it may have been emptied again. */
+  readonly counts: number[];
+  /** The slots in the order of their bins; null: not sorted yet. */
+  order: Int32Array | null;
 }
 
 function make(q: number, bins: Bins): Aggregate<State> {
@@ -54,23 +57,26 @@ function make(q: number, bins: Bins): Aggregate<State> {
     create,
     clear: (state) => {
       state.n = 0;
-      state.counts.clear();
+      state.slots.clear();
+      state.bins.length = state.counts.length = 0;
       state.order = null;
     },
     add: (state, input, lo, hi) => change(state, input!, lo, hi, 1),
     remove: (state, input, lo, hi) => change(state, input!, lo, hi, -1),
     absorb: (state, other) => {
-      for (const [bin, count] of other.counts) more(state, bin, count);
+      for (let slot = 0; slot < other.bins.length; slot++)
+        more(state, other.bins[slot]!, other.counts[slot]!);
     },
     absorbEncoded,
     result: (state) => (state.n === 0 ? null : bins.middleOf(binAt(state, q))),
     encode: (state, writer) => {
-      const order = inOrder(state).filter((bin) => state.counts.get(bin)! > 0);
+      const order = inOrder(state).filter((slot) => state.counts[slot]! > 0);
       writer.varint(order.length);
       let previous = 0;
-      for (const bin of order) {
+      for (const slot of order) {
+        const bin = state.bins[slot]!;
         writeSigned(writer, bin - previous);
-        writer.varint(state.counts.get(bin)!);
+        writer.varint(state.counts[slot]!);
         previous = bin;
       }
     },
@@ -83,28 +89,34 @@ function make(q: number, bins: Bins): Aggregate<State> {
 }
 
 function create(): State {
-  return { n: 0, counts: new Map(), order: null };
+  return { n: 0, slots: new Map(), bins: [], counts: [], order: null };
 }
 
 function more(state: State, bin: number, by: number): void {
-  const before = state.counts.get(bin);
-  state.counts.set(bin, (before ?? 0) + by);
   state.n += by;
-  if (before === undefined) state.order = null;
+  const slot = state.slots.get(bin);
+  if (slot !== undefined) {
+    state.counts[slot]! += by;
+    return;
+  }
+  state.slots.set(bin, state.bins.length);
+  state.bins.push(bin);
+  state.counts.push(by);
+  state.order = null;
 }
 
-function inOrder(state: State): Float64Array {
-  state.order ??= Float64Array.from(state.counts.keys()).sort();
-  return state.order;
+function inOrder({ bins, order }: State): Int32Array {
+  return order ?? Int32Array.from(bins.keys()).sort((a, b) => bins[a]! - bins[b]!);
 }
 
 function binAt(state: State, q: number): number {
-  const order = inOrder(state);
+  const { bins, counts } = state;
+  state.order = inOrder(state);
   let left = Math.floor(q * (state.n - 1));
-  let at = 0;
-  for (; ; at++) {
-    left -= state.counts.get(order[at]!)!;
-    if (left < 0) return order[at]!;
+  for (let at = 0; ; at++) {
+    const slot = state.order[at]!;
+    left -= counts[slot]!;
+    if (left < 0) return bins[slot]!;
   }
 }
 

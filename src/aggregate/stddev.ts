@@ -1,6 +1,6 @@
 /** stddev: the square root of the sample variance over the real numbers, rounded once (not the root of a rounded variance). */
 import { type AggregateDefinition, NUMERIC_INPUT } from './definition.ts';
-import { type Moments, overMoments, wholeSums } from './moments.ts';
+import { type Moments, nearVariance, overMoments, wholeSums } from './moments.ts';
 import { rootOfQuotient } from './rational.ts';
 
 export const stddev: AggregateDefinition = {
@@ -13,6 +13,8 @@ export const stddev: AggregateDefinition = {
 };
 
 function valueFrom(state: Moments): number {
+  const near = nearVariance(state, true);
+  if (!Number.isNaN(near)) return near;
   const { s, unit } = wholeSums(state);
   const n = BigInt(state.n);
   const spread = n * s[1]! - s[0]! * s[0]!;

@@ -26,7 +26,6 @@ export function overTotal(
     else if (emitValue === undefined) out.push(valueFrom(state));
     else emitValue(state, out);
   };
-  const scratch = create();
   return {
     fn,
     output,
@@ -52,7 +51,6 @@ export function overTotal(
       absorbEncoded(state, reader);
       return state;
     },
-    sweep: (input, lo, hi, n, out) => sweep(scratch, input!, lo, hi, n, out, emit),
   };
 }
 
@@ -80,33 +78,4 @@ function absorbEncoded(state: Total, reader: ByteReader): void {
   const n = reader.varint();
   state.n += n;
   if (n > 0) state.sum.mergeEncoded(reader);
-}
-
-/** Slides where that touches fewer rows than adding anew: no exactness is lost by it. */
-function sweep(
-  state: Total,
-  input: Column,
-  lo: Int32Array,
-  hi: Int32Array,
-  n: number,
-  out: ColumnBuilder,
-  emit: (state: Total, out: ColumnBuilder) => void,
-): void {
-  clear(state);
-  let left = 0;
-  let right = 0;
-  for (let i = 0; i < n; i++) {
-    const l = lo[i]!;
-    const r = hi[i]!;
-    if (l < right && l - left + (r - right) < r - l) {
-      if (l > left) state.n -= change(state.sum, input, left, l, -1);
-      if (r > right) state.n += change(state.sum, input, right, r, 1);
-    } else {
-      clear(state);
-      state.n = change(state.sum, input, l, r, 1);
-    }
-    left = l;
-    right = r;
-    emit(state, out);
-  }
 }

@@ -86,6 +86,33 @@ test('a range is its values one by one, also with many carries', () => {
   }
 });
 
+test('squares of a range are its exact squares', () => {
+  const edges = [2 ** 26, 2 ** -6].flatMap((x) => [x, x * (1 - 2 ** -53), x * (1 + 2 ** -52), -x]);
+  const some = fc.array(fc.oneof(floats, fc.constantFrom(...edges)), { minLength: 1 });
+  const exactly = (values: readonly number[], times = 1n): Uint8Array => {
+    const sum = new ExactSum();
+    for (const value of values) {
+      const { integer, exponent } = exactFloat(value);
+      sum.addBigint(times * integer * integer, 2 * exponent);
+    }
+    return bytesOf(sum);
+  };
+  fc.assert(
+    fc.property(some, (values) => {
+      const sum = new ExactSum();
+      sum.addSquares(Float64Array.from(values), null, 0, values.length, 1);
+      assert.deepEqual(bytesOf(sum), exactly(values));
+    }),
+    { numRuns: cases(500) },
+  );
+  const n = 1_000_001;
+  for (const value of [...edges, 0.1, 2 ** 26 - 1 / 3, 1e-9]) {
+    const sum = new ExactSum();
+    sum.addSquares(new Float64Array(n).fill(value), null, 0, n, 1);
+    assert.deepEqual(bytesOf(sum), exactly([value], BigInt(n)), `${value}`);
+  }
+});
+
 test('what is added and taken away leaves no trace, infinities and NaN included', () => {
   const any = fc.array(
     fc.oneof(
