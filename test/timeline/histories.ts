@@ -52,6 +52,7 @@ const COLUMNS: readonly Dtype[] = [float64, string, int64, list(string), bool];
 const AMOUNTS = [0.1, 0.2, 0.3, -0.1, 1, 3, 7.77, 1e16, -1e16, 1e-9, 123_456_789.01];
 const LABELS = ['', 'a', 'b', 'ab', 'é', '猫', '🐈', 'b\u0000'];
 
+/** Kept cases name them by their place: new ones go to the end. */
 export const AGGREGATES: readonly {
   readonly fn: string;
   readonly input: number;
