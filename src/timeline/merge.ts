@@ -17,7 +17,8 @@ export function winnersOf(mutable: boolean, changes: Changes): Winners {
   const { timeUs, retract, columns } = changes;
   const arrivalUs = arrivalsOf(changes);
   const words = idWords(changes.id);
-  const all = Array.from({ length: changes.length }, (_, i) => i);
+  const all: number[] = [];
+  for (let i = 0; i < changes.length; i++) all.push(i);
   let inOrder = true;
   for (let i = 1; i < changes.length && inOrder; i++) inOrder = timeUs[i]! > timeUs[i - 1]!;
   if (inOrder) return { changes, arrivalUs, words, rows: all };

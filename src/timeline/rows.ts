@@ -90,30 +90,28 @@ export class Runs {
 
 /** The rows that the runs name, in buffers of their own. */
 export function joinRuns(sources: readonly Events[], runs: Runs): Events {
-  const arrivals = sources.some((events) => events.arrivalUs !== null);
+  const times: Float64Array[] = [];
+  const arrivals: Float64Array[] = [];
+  const ids: BigInt64Array[] = [];
+  let late = false;
+  for (const events of sources) {
+    times.push(events.timeUs);
+    arrivals.push(arrivalsOf(events));
+    ids.push(events.id);
+    late ||= events.arrivalUs !== null;
+  }
+  const columns: Column[] = [];
+  for (let c = 0; c < sources[0]!.columns.length; c++) {
+    const own: Column[] = [];
+    for (const events of sources) own.push(events.columns[c]!);
+    columns.push(joinColumns(own, runs));
+  }
   return {
     length: runs.rows,
-    timeUs: joinData(
-      sources.map((e) => e.timeUs),
-      runs,
-      new Float64Array(runs.rows),
-      1,
-    ),
-    arrivalUs: arrivals
-      ? joinData(sources.map(arrivalsOf), runs, new Float64Array(runs.rows), 1)
-      : null,
-    id: joinData(
-      sources.map((e) => e.id),
-      runs,
-      new BigInt64Array(runs.rows),
-      1,
-    ),
-    columns: sources[0]!.columns.map((_, c) =>
-      joinColumns(
-        sources.map((e) => e.columns[c]!),
-        runs,
-      ),
-    ),
+    timeUs: joinData(times, runs, new Float64Array(runs.rows), 1),
+    arrivalUs: late ? joinData(arrivals, runs, new Float64Array(runs.rows), 1) : null,
+    id: joinData(ids, runs, new BigInt64Array(runs.rows), 1),
+    columns,
   };
 }
 
@@ -155,9 +153,11 @@ function joinData<A extends Float64Array | BigInt64Array>(
   size: number,
 ): A {
   for (let r = 0, at = 0; r < runs.source.length; at += size * runs.count[r++]!) {
+    const source = data[runs.source[r]!]!;
     const from = size * runs.start[r]!;
     const to = from + size * runs.count[r]!;
-    out.set(data[runs.source[r]!]!.subarray(from, to) as A & ArrayLike<never>, at);
+    const part = from === 0 && to === source.length ? source : source.subarray(from, to);
+    out.set(part as A & ArrayLike<never>, at);
   }
   return out;
 }

@@ -36,10 +36,9 @@ export function sweep(
     bounds(window, events.timeUs, from, to, readUs, readFrom, readTo);
     for (const read of reads) {
       const which = layout.reads[read]!.aggregate;
-      const aggregate = prepared.results[which]!;
       const input = inputOf(prepared, events, which);
-      if (aggregate.sweep !== undefined) aggregate.sweep(input, lo, hi, n, out[read]!);
-      else each(aggregate, prepared.scratch[prepared.stateOf[which]!], input, n, out[read]!);
+      // aggregateFor gives every aggregate a sweep.
+      prepared.results[which]!.sweep!(input, lo, hi, n, out[read]!);
     }
   }
 }
@@ -63,32 +62,6 @@ function bounds(
     while (left < right && timeUs[left]! < start) left++;
     hi[i - readFrom] = right;
     lo[i - readFrom] = window.last === null ? left : Math.max(left, right - window.last);
-  }
-}
-
-/** The way of aggregates without a loop of their own: fold anew what changed, slide where rows can be taken away. */
-function each(
-  aggregate: Aggregate,
-  state: unknown,
-  input: Column | null,
-  n: number,
-  out: ColumnBuilder,
-): void {
-  aggregate.clear(state);
-  let left = 0;
-  let right = 0;
-  for (let i = 0; i < n; i++) {
-    const l = lo[i]!;
-    const r = hi[i]!;
-    if (l > left && (aggregate.remove === undefined || l >= right)) {
-      aggregate.clear(state);
-      left = right = l;
-    } else if (l > left) aggregate.remove!(state, input, left, l);
-    if (left === right) right = l;
-    if (r > right) aggregate.add(state, input, right, r, 'after');
-    left = l;
-    right = r;
-    emit(aggregate, state, out);
   }
 }
 
