@@ -2,20 +2,17 @@
  * What the server counts, in Prometheus' text format. Counting must cost next to nothing on the hot path, so requests and
  * reads are plain additions here, and prom-client's objects are brought up to date when somebody looks.
  */
-import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Registry } from 'prom-client';
 import { STATUSES, type Status } from '../model/missing.ts';
+import { Durations } from './durations.ts';
 import type { PageCounter } from './pages.ts';
 
-/** Upper bounds of the duration buckets, in seconds. */
-const BUCKETS_S = [
-  0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10,
-];
-
 export class Metrics implements PageCounter {
-  readonly registry = new Registry();
-  readonly #durations: Histogram<'route' | 'status'>;
-  /** Observers by route and status, made once each. */
-  readonly #observers = new Map<string, Map<number, (seconds: number) => void>>();
+  readonly #registry = new Registry();
+  readonly #durations = new Durations(
+    'samewise_http_request_duration_seconds',
+    'Time from the head of a request to the answer being handed to the socket',
+  );
   #vectors = 0;
   #pages = 0;
   #pageBytes = 0;
@@ -27,15 +24,8 @@ export class Metrics implements PageCounter {
   };
 
   constructor() {
-    const registers = [this.registry];
-    collectDefaultMetrics({ register: this.registry });
-    this.#durations = new Histogram({
-      name: 'samewise_http_request_duration_seconds',
-      help: 'Time from the whole request to the whole answer',
-      labelNames: ['route', 'status'],
-      buckets: BUCKETS_S,
-      registers,
-    });
+    const registers = [this.#registry];
+    collectDefaultMetrics({ register: this.#registry });
     const counter = (name: string, help: string, total: () => number) =>
       new Counter({
         name,
@@ -63,14 +53,7 @@ export class Metrics implements PageCounter {
   }
 
   request(route: string, status: number, seconds: number): void {
-    let byStatus = this.#observers.get(route);
-    if (byStatus === undefined) this.#observers.set(route, (byStatus = new Map()));
-    let observe = byStatus.get(status);
-    if (observe === undefined) {
-      observe = this.#durations.labels(route, String(status)).observe;
-      byStatus.set(status, observe);
-    }
-    observe(seconds);
+    this.#durations.observe(route, status, seconds);
   }
   vectors(count: number): void {
     this.#vectors += count;
@@ -86,5 +69,13 @@ export class Metrics implements PageCounter {
   }
   bytes(count: number): void {
     this.#pageBytes += count;
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+  /** Everything counted so far. */
+  async text(): Promise<string> {
+    return (await this.#registry.metrics()) + this.#durations.text();
   }
 }

@@ -15,7 +15,9 @@ export function onlineRoute(app: FastifyInstance, context: Context): void {
     async (request, reply) => {
       const { entity: name, id, features, at, through } = request.query;
       const list = typeof features === 'string' ? features : features.join();
-      const { entity, program, columns } = (await definitions.newest()).asked(name, list);
+      const newest = definitions.newest();
+      const revision = newest instanceof Promise ? await newest : newest;
+      const { entity, program, columns } = revision.asked(name, list);
       const key = keyFromQuery(entity, id);
       const { atUs, readUs } = readTime(clock, at, through === 'true');
       const vectors = await reader.read(program, [key], readUs);

@@ -18,8 +18,8 @@ export function operationRoutes(app: FastifyInstance, context: Context): void {
   });
 
   app.get('/metrics', { schema: metricsSchema }, async (_, reply) => {
-    reply.header('content-type', metrics.registry.contentType);
-    return metrics.registry.metrics();
+    reply.header('content-type', metrics.contentType);
+    return metrics.text();
   });
 
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
