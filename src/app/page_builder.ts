@@ -10,6 +10,7 @@ import type { ViewProgram } from '../model/index.ts';
 import type { HistoryRequest, KeyedEvents, OfflineStore } from '../offline/contract.ts';
 import type { Head, OnlineStore, PageWrite } from '../online/contract.ts';
 import { buildPages, nextBlock, type Pages } from '../timeline/index.ts';
+import { mergePlaces, type RowPlace } from './row_index.ts';
 
 /** Keys that one transaction stores. */
 const KEYS_A_WRITE = 4_096;
@@ -114,6 +115,7 @@ class PageBuilder {
     batch: KeyedEvents,
     find: (keys: readonly Uint8Array[]) => Promise<Found>,
   ): Promise<void> {
+    const { online, program } = this.#request;
     this.#seeNewest(batch);
     for (let from = 0; from < batch.keys.length; from += KEYS_A_WRITE) {
       const keys = batch.keys.slice(from, from + KEYS_A_WRITE);
@@ -131,6 +133,8 @@ class PageBuilder {
         bytes = 0;
       }
       await this.#apply(writes);
+      if (program.source.mutable)
+        await mergePlaces(online, program, ...placesOf(batch, from, from + keys.length));
       this.#request.onCounts?.(this.counts);
       this.#request.history.signal?.throwIfAborted();
     }
@@ -271,6 +275,24 @@ class PageBuilder {
     }
     if (newest !== Number.NEGATIVE_INFINITY) this.counts.newestUs = newest;
   }
+}
+
+/** Ids and places of the rows of keys from…to, for the row index. */
+function placesOf(
+  { keys, starts, events }: KeyedEvents,
+  from: number,
+  to: number,
+): [ids: bigint[], places: RowPlace[]] {
+  const ids: bigint[] = [];
+  const places: RowPlace[] = [];
+  for (let i = from; i < to; i++) {
+    for (let row = starts[i]!; row < starts[i + 1]!; row++) {
+      const timeUs = events.timeUs[row]!;
+      ids.push(events.id[row]!);
+      places.push({ key: keys[i]!, timeUs, arrivalUs: events.arrivalUs?.[row] ?? timeUs });
+    }
+  }
+  return [ids, places];
 }
 
 /** The next block number of a stored head; null if the head cannot be read. */

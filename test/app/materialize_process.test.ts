@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test';
 import { materialize } from '../../src/app/materialize.ts';
 import type { App } from '../../src/app/open.ts';
 import { compileView } from '../../src/model/index.ts';
-import { type Project, project } from './project.ts';
+import { type Project, paymentsProject } from './project.ts';
 
 const CHILD = join(import.meta.dirname, 'materialize_child.ts');
 const ROWS = 20_000;
@@ -15,7 +15,7 @@ const CUSTOMERS = 4_000;
 
 let here: Project;
 before(async () => {
-  here = await project(ROWS, CUSTOMERS);
+  here = await paymentsProject(ROWS, CUSTOMERS);
 });
 after(() => here.remove());
 

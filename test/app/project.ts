@@ -33,20 +33,25 @@ export interface Project {
 }
 
 /** `rows` payments of `customers` customers, one a second; definitions applied. */
-export async function project(rows: number, customers: number): Promise<Project> {
+export function paymentsProject(rows: number, customers: number): Promise<Project> {
+  return project(
+    FEATURES,
+    `SELECT i AS id, TIMESTAMP '2024-01-01' + to_seconds(i) AS "at",
+       (i * 7919) % ${customers} AS customer_id, (i % 1000) / 4 AS amount
+     FROM range(${rows}) t(i)`,
+  );
+}
+
+/** A project of these definitions, applied, with the result of `sql` in data/payments.parquet. */
+export async function project(features: string, sql: string): Promise<Project> {
   const folder = mkdtempSync(join(tmpdir(), 'samewise-project-'));
   writeFileSync(join(folder, 'samewise.config.json'), '{}');
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
-  writeFileSync(join(folder, 'features.ts'), FEATURES);
+  writeFileSync(join(folder, 'features.ts'), features);
   mkdirSync(join(folder, 'data'));
   const duckdb = await DuckDBInstance.create(':memory:');
   const connection = await duckdb.connect();
-  await connection.run(`
-    COPY (
-      SELECT i AS id, TIMESTAMP '2024-01-01' + to_seconds(i) AS "at",
-        (i * 7919) % ${customers} AS customer_id, (i % 1000) / 4 AS amount
-      FROM range(${rows}) t(i)
-    ) TO '${join(folder, 'data/payments.parquet')}'`);
+  await connection.run(`COPY (${sql}) TO '${join(folder, 'data/payments.parquet')}'`);
   connection.closeSync();
   duckdb.closeSync();
   const open = (online?: string) =>
