@@ -251,6 +251,18 @@ function bound(online: OnlineStore): OnlineStore {
   };
 }
 
+test('a correction that was cut off before its index, and overtaken, leaves nothing behind', async () => {
+  const row = { id: 20, at: at(20), customer_id: 60, amount: 1 };
+  tick();
+  const first = { source: 'accounts', rows: [row] };
+  // The store remembers the push, history takes it, the page is written, the index is not.
+  await assert.rejects(push(failingAfter(3), first), /cut off/);
+  tick();
+  await push(app, { source: 'accounts', rows: [{ ...row, customer_id: 61, amount: 2 }] });
+  await push(app, first);
+  await assertAsHistory();
+});
+
 test('pushes that are cut off anywhere, repeated and made at once end as history says', async () => {
   const row = fc.record({
     id: fc.integer({ min: 0, max: 9 }),
