@@ -288,6 +288,32 @@ function readBlobs(
   return { ends, blob: page.bytes.subarray(start, start + total) };
 }
 
+/** The text in one row of a string column that `writeColumn` wrote at `at`; the text of other rows is not decoded. */
+export function readText(
+  page: PageBytes,
+  at: number,
+  length: number,
+  nulls: number,
+  row: number,
+): string | null {
+  if (nulls === ALL_NULLS) return null;
+  let present = length;
+  let index = row;
+  let from = at;
+  if (nulls === SOME_NULLS) {
+    present = 0;
+    for (let i = 0; i < length; i++) {
+      const bit = (page.bytes[at + (i >> 3)]! >> (i & 7)) & 1;
+      if (i === row && bit === 0) return null;
+      if (i === row) index = present;
+      present += bit;
+    }
+    from = at + Math.ceil(length / 64) * 8;
+  }
+  const { ends, blob } = readBlobs(page, from, present);
+  return utf8Decoder.decode(blob.subarray(index === 0 ? 0 : ends[index - 1]!, ends[index]!));
+}
+
 function readStrings(
   page: PageBytes,
   at: number,

@@ -275,11 +275,14 @@ class Reader {
     active: readonly number[],
     states: readonly unknown[],
   ): void {
-    const { aggregates, inputs } = this.#prepared;
+    const { aggregates, inputs, layout } = this.#prepared;
     for (let k = 0; k < active.length; k++) {
       const a = active[k]!;
       const input = inputs[a]!;
-      aggregates[a]!.add(states[a], input < 0 ? null : rows.column(input), lo, hi, 'before');
+      // Of many rows latest takes one: their text need not be decoded for it.
+      if (aggregates[a]!.fn === 'latest' && layout.columns[input]!.kind === 'string' && hi > lo)
+        aggregates[a]!.add(states[a], rows.cell(input, hi - 1), 0, 1, 'before');
+      else aggregates[a]!.add(states[a], input < 0 ? null : rows.column(input), lo, hi, 'before');
     }
   }
 

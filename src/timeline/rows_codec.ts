@@ -3,9 +3,9 @@
  * start in units of 8 bytes, times 4, plus how nulls are kept), aligned; times (float64), ids (int64), arrival times
  * (only where some a ≠ t), columns.
  */
-import type { Column } from '../types/column.ts';
+import { type Column, columnOf, gather } from '../types/column.ts';
 import type { Dtype } from '../types/dtype.ts';
-import { type PageBytes, readColumn, writeColumn } from './column_codec.ts';
+import { type PageBytes, readColumn, readText, writeColumn } from './column_codec.ts';
 import type { Events } from './layout.ts';
 import type { PageBuffer } from './page_buffer.ts';
 
@@ -62,6 +62,16 @@ export class RowsView {
 
   column(c: number): Column {
     return (this.#columns[c] ??= this.#read(c));
+  }
+
+  /** One row of a column, as a column of its own: for who needs only that row of text. */
+  cell(c: number, row: number): Column {
+    const dtype = this.#dtypes[c]!;
+    const decoded = this.#columns[c];
+    if (decoded !== undefined || dtype.kind !== 'string') return gather(this.column(c), [row]);
+    const place = this.#page.view.getUint32(this.#at + 8 + 4 * c, true);
+    const at = this.#at + (place >>> 2) * 8;
+    return columnOf(dtype, [readText(this.#page, at, this.length, place & 3, row)]);
   }
 
   #read(c: number): Column {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { readColumn, writeColumn } from '../../src/timeline/column_codec.ts';
+import { readColumn, readText, writeColumn } from '../../src/timeline/column_codec.ts';
 import { PageBuffer } from '../../src/timeline/page_buffer.ts';
 import { columnOf, scalarsOf } from '../../src/types/column.ts';
 import { bytes, type Dtype, list, string } from '../../src/types/dtype.ts';
@@ -19,6 +19,10 @@ function roundTrip(dtype: Dtype, values: readonly (Scalar | null)[]): void {
   const view = new DataView(page.buffer);
   const column = readColumn({ bytes: page, view }, 0, dtype, values.length, nulls);
   assert.deepEqual(scalarsOf(column), values);
+  if (dtype.kind === 'string')
+    values.forEach((value, row) => {
+      assert.equal(readText({ bytes: page, view }, 0, values.length, nulls, row), value);
+    });
 }
 
 test('text, bytes and lists of them, with some or only nulls', () => {
