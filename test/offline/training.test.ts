@@ -17,6 +17,7 @@ import {
   members,
   ordersHistory,
   peopleHistory,
+  quotesHistory,
 } from './world.ts';
 
 const project = await openProject();
@@ -35,6 +36,7 @@ interface World {
   readonly orders: readonly Delivered[];
   readonly people: readonly Delivered[];
   readonly clicks: readonly Delivered[];
+  readonly quotes: readonly Delivered[];
 }
 
 /** Writes history: a part of the orders is pushed, the rest lies in two files. */
@@ -43,10 +45,11 @@ async function writeWorld(world: World): Promise<void> {
   const rows = (deliveries: readonly Delivered[]): Row[] => deliveries.map(({ row }) => row);
   const pushed = world.orders.filter((_, i) => i % 4 === 3);
   const kept = world.orders.filter((_, i) => i % 4 !== 3);
-  const { orders, people, clicks } = catalog.sources;
+  const { orders, people, clicks, quotes } = catalog.sources;
   await project.write('orders/1.parquet', orders!.columns, rows(kept.slice(0, 20)));
   await project.write('orders/2.parquet', orders!.columns, rows(kept.slice(20)));
   await project.write('people/1.parquet', people!.columns, rows(world.people));
+  await project.write('quotes/1.parquet', quotes!.columns, rows(world.quotes));
   await project.write('clicks/1.parquet', clicks!.columns, rows(world.clicks));
   for (const [a, deliveries] of Map.groupBy(pushed, (delivered) => delivered.a))
     await project.store.append({
@@ -102,7 +105,12 @@ for (const service of ['everything', 'newest'] as const) {
   test(`${service}: train() is the naive training set`, async () => {
     await fc.assert(
       fc.asyncProperty(
-        fc.record({ orders: ordersHistory, people: peopleHistory, clicks: clicksHistory }),
+        fc.record({
+          orders: ordersHistory,
+          people: peopleHistory,
+          clicks: clicksHistory,
+          quotes: quotesHistory,
+        }),
         labelRows,
         fc.boolean(),
         fc.constantFrom('final' as const, 'as-served' as const),

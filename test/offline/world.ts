@@ -76,6 +76,24 @@ const clicks = source({
   eventTime: 'at',
   batch: parquet('clicks/*.parquet'),
 });
+/** Arrivals, but never a retract: what the fast path of latest values takes. */
+const quotes = source({
+  name: 'quotes',
+  columns: {
+    quote: string,
+    at: timestamp,
+    seen: timestamp,
+    user: string,
+    item: int64,
+    price: float64,
+    size: int64,
+    town: string,
+  },
+  eventTime: 'at',
+  eventId: 'quote',
+  arrivalTime: 'seen',
+  batch: parquet('quotes/*.parquet'),
+});
 
 const spending = featureView({
   name: 'spending',
@@ -124,13 +142,12 @@ const reading = featureView({
 });
 const plain = featureView({
   name: 'plain',
-  entity: user,
-  source: orders,
-  features: ({ amount, pieces, city, express }) => ({
-    amount: latest(amount),
-    pieces: latest(pieces).ttl('8s'),
-    town: latest(city),
-    express: latest(express),
+  entity: pair,
+  source: quotes,
+  features: ({ price, size, town }) => ({
+    price: latest(price),
+    size: latest(size).ttl('10s'),
+    town: latest(town).ttl('5s'),
   }),
 });
 const ratio = onDemandView({
@@ -225,6 +242,26 @@ export const clicksHistory = fc.array(
     })
     .map((row): Delivered => ({ row, a: row.at, retract: false })),
   { maxLength: 40, size: 'max' },
+);
+export const quotesHistory = fc.array(
+  fc
+    .tuple(
+      fc.record({
+        quote: fc.constantFrom('q1', 'q2', 'q3'),
+        at: instant,
+        user: rare(userName),
+        item: itemId,
+        price: rare(money),
+        size: rare(itemId),
+        town: rare(cityName),
+      }),
+      fc.constantFrom(0, 0, 1_000_000, 7_000_000),
+    )
+    .map(([row, late]): Delivered => {
+      const seen = row.at + late;
+      return { row: { ...row, seen }, a: seen, retract: false };
+    }),
+  { maxLength: 200, size: 'max' },
 );
 export const labelRows: fc.Arbitrary<Row[]> = fc.array(
   fc.record({

@@ -21,6 +21,7 @@ import { type Dtype, float64 } from '../../types/dtype.ts';
 import { compareKeys, runStarts } from './columns.ts';
 import { type Engine, rowsOf, withConnection } from './engine.ts';
 import { type KeyedBatch, keyedEvents } from './events.ts';
+import { isLatestOnly, lookUpLatest } from './latest.ts';
 import { BATCH_ROWS, readBatches, wireExpression } from './read.ts';
 import { openScan, type Paths } from './scan.ts';
 import type { Scatter } from './scatter.ts';
@@ -56,6 +57,13 @@ export async function lookUp(request: LookupRequest, out: Scatter): Promise<read
       const { lookup, asked, knowledge } = request;
       const { program } = lookup;
       const scan = await openScan(connection, program.source, program.sourceColumns, request.paths);
+      if (isLatestOnly(request)) {
+        try {
+          if (await lookUpLatest(request, scan, connection, out)) return scan.files;
+        } catch (error) {
+          throw await scan.explain(connection, error);
+        }
+      }
       const layout: Layout = {
         ...program.layout,
         reads: lookup.features.map((feature) => program.layout.reads[feature]!),
