@@ -7,45 +7,23 @@
  * NaN and the infinities are counted apart: taking them away again brings the finite sum back.
  */
 import type { ByteReader, ByteWriter } from '../base/bytes.ts';
-import { certainQuotient, twoProductError } from './certain.ts';
+import { certainQuotient } from './certain.ts';
 import { readSigned, writeSigned } from './codec.ts';
-import { exactFloat, powerOfTwo } from './float_bits.ts';
 import { quotient } from './rational.ts';
+import { isOfUsualSize, roundDigits, type TwoFloats } from './rounding.ts';
 
 const RADIX = 4294967296;
 const HALF_RADIX = RADIX / 2;
 /** Additions of at most RADIX a digit before a carry: half of what float64 holds exactly. */
 const MAX_LOAD = 1 << 20;
-/** Rows summed in lanes at a time. */
-const CHUNK = 1 << 19;
 /** The digits that money and counts touch: 2^-96 to 2^96. */
 const USUAL_BASE = -3;
 const USUAL_DIGITS = 6;
-/** Adding and subtracting it rounds |x| < 2^51 to a multiple of 1. */
-const TO_WHOLE = 1.5 * 2 ** 52;
-/** The same to a multiple of 2^-32, for |x| ≤ 1/2. */
-const TO_DIGIT = 1.5 * 2 ** 20;
-
-/** The same to multiples of 2^32, of 2^-64 and of 2^-96, of what the one before leaves. */
-const TO_UPPER = 1.5 * 2 ** 84;
-const TO_THIRD = 1.5 * 2 ** -12;
-const TO_FOURTH = 1.5 * 2 ** -44;
-/** Squares summed in lanes at a time. */
-const SQUARES_CHUNK = 1 << 18;
-
 const scratch = new Float64Array(1);
 const scratchWords = new Uint32Array(scratch.buffer);
 
-/** A float64 and what it lacks. */
-export interface TwoFloats {
-  high: number;
-  low: number;
-}
-
-/** What `#split` found. */
+/** The finite part, when it has been rounded. */
 const parts: TwoFloats = { high: 0, low: 0 };
-
-type FloatData = Float64Array | Float32Array | Int32Array;
 
 export class ExactSum {
   base = USUAL_BASE;
@@ -97,167 +75,28 @@ export class ExactSum {
     else this.negativeInfinities += sign;
   }
 
-  /** Adds or takes away rows lo to hi that are not null; gives how many those are. */
-  addRange(
-    data: FloatData,
-    validity: Uint8Array | null,
-    lo: number,
-    hi: number,
-    sign: 1 | -1 = 1,
-  ): number {
-    let count = 0;
-    for (let from = lo; from < hi; from += CHUNK)
-      count += this.#addChunk(data, validity, from, Math.min(hi, from + CHUNK), sign);
-    return count;
-  }
-
   /**
-   * Numbers between 2^-12 and 2^32 fall into three digits by two roundings, in registers: whole, then multiples of 2^-32,
-   * then of 2^-64. Others take the long way.
+   * Adds whole numbers to the five digits from `place` (a power of 2^32) on; none is greater in size than `load` times 2^32,
+   * and `load` is at most 2^19.
    */
-  #addChunk(
-    data: FloatData,
-    validity: Uint8Array | null,
-    lo: number,
-    hi: number,
-    sign: 1 | -1,
-  ): number {
-    let wholes = 0;
-    let middles = 0;
-    let rests = 0;
-    let nulls = 0;
-    for (let i = lo; i < hi; i++) {
-      if (validity !== null && validity[i] === 0) {
-        nulls++;
-        continue;
-      }
-      const value = data[i]!;
-      const size = Math.abs(value);
-      if (size < RADIX && size >= 2 ** -12) {
-        const whole = value + TO_WHOLE - TO_WHOLE;
-        const fraction = value - whole;
-        const middle = fraction + TO_DIGIT - TO_DIGIT;
-        wholes += whole;
-        middles += middle;
-        rests += fraction - middle;
-      } else this.add(value, sign);
-    }
-    if (this.#load + (hi - lo) > MAX_LOAD) this.#carry();
-    this.#load += hi - lo;
-    const at = this.#reach(-2, 3);
-    this.digits[at]! += sign * rests * (RADIX * RADIX);
-    this.digits[at + 1]! += sign * middles * RADIX;
-    this.digits[at + 2]! += sign * wholes;
-    return hi - lo - nulls;
-  }
-
-  /** Adds or takes away the squares of rows lo to hi that are not null. */
-  addSquares(
-    data: FloatData,
-    validity: Uint8Array | null,
-    lo: number,
-    hi: number,
-    sign: 1 | -1,
+  addDigits(
+    place: number,
+    load: number,
+    a: number,
+    b: number,
+    c: number,
+    d: number,
+    e: number,
   ): void {
-    for (let from = lo; from < hi; from += SQUARES_CHUNK)
-      this.#addSquaresChunk(data, validity, from, Math.min(hi, from + SQUARES_CHUNK), sign);
-  }
-
-  /**
-   * As `#addChunk`: the square of a number between 2^-6 and 2^26 is a product below 2^52 and its error, at most 1/4;
-   * together they fall into five digits and a rest of at most 2^-97, a multiple of 2^-116, whose sums are exact.
-   */
-  #addSquaresChunk(
-    data: FloatData,
-    validity: Uint8Array | null,
-    lo: number,
-    hi: number,
-    sign: 1 | -1,
-  ): void {
-    let upper = 0;
-    let wholes = 0;
-    let second = 0;
-    let third = 0;
-    let fourth = 0;
-    let rests = 0;
-    for (let i = lo; i < hi; i++) {
-      if (validity !== null && validity[i] === 0) continue;
-      const x = data[i]!;
-      const size = Math.abs(x);
-      if (size < 2 ** 26 && size >= 2 ** -6) {
-        const product = x * x;
-        const error = twoProductError(x, x, product);
-        const up = product + TO_UPPER - TO_UPPER;
-        const low = product - up;
-        const whole = low + TO_WHOLE - TO_WHOLE;
-        const fraction = low - whole;
-        const middle = fraction + TO_DIGIT - TO_DIGIT;
-        upper += up;
-        wholes += whole;
-        second += middle;
-        third += fraction - middle;
-        const a = error + TO_DIGIT - TO_DIGIT;
-        const b = error - a;
-        const c = b + TO_THIRD - TO_THIRD;
-        const d = b - c;
-        const e = d + TO_FOURTH - TO_FOURTH;
-        second += a;
-        third += c;
-        fourth += e;
-        rests += d - e;
-      } else this.addSquare(x, sign);
-    }
-    if (this.#load + 2 * (hi - lo) > MAX_LOAD) this.#carry();
-    this.#load += 2 * (hi - lo);
-    const at = this.#reach(-3, 5);
+    if (this.#load + load > MAX_LOAD) this.#carry();
+    this.#load += load;
+    const at = this.#reach(place, 5);
     const { digits } = this;
-    digits[at]! += sign * fourth * 2 ** 96;
-    digits[at + 1]! += sign * third * 2 ** 64;
-    digits[at + 2]! += sign * second * RADIX;
-    digits[at + 3]! += sign * wholes;
-    digits[at + 4]! += (sign * upper) / RADIX;
-    this.add(rests, sign);
-  }
-
-  /** Adds or takes away one square. */
-  addSquare(x: number, sign: 1 | -1): void {
-    const size = Math.abs(x);
-    if (size >= 2 ** -200 && size < 2 ** 200) {
-      const product = x * x;
-      this.add(product, sign);
-      this.add(twoProductError(x, x, product), sign);
-    } else if (x !== 0 && Number.isFinite(x)) {
-      const { integer, exponent } = exactFloat(x);
-      this.addBigint(integer * integer, 2 * exponent, sign);
-    }
-  }
-
-  /** `addRange` for int64, given as pairs of 32-bit halves, the lower first. */
-  addInt64Range(
-    halves: Int32Array,
-    validity: Uint8Array | null,
-    lo: number,
-    hi: number,
-    sign: 1 | -1 = 1,
-  ): number {
-    let count = 0;
-    for (let from = lo; from < hi; from += CHUNK) {
-      const to = Math.min(hi, from + CHUNK);
-      let lows = 0;
-      let highs = 0;
-      for (let i = from; i < to; i++) {
-        if (validity !== null && validity[i] === 0) continue;
-        lows += halves[2 * i]! >>> 0;
-        highs += halves[2 * i + 1]!;
-        count++;
-      }
-      if (this.#load + (to - from) > MAX_LOAD) this.#carry();
-      this.#load += to - from;
-      const at = this.#reach(0, 2);
-      this.digits[at]! += sign * lows;
-      this.digits[at + 1]! += sign * highs;
-    }
-    return count;
+    digits[at]! += a;
+    digits[at + 1]! += b;
+    digits[at + 2]! += c;
+    digits[at + 3]! += d;
+    digits[at + 4]! += e;
   }
 
   /** Adds or takes away integer · 2^exponent, of any size. */
@@ -322,7 +161,7 @@ export class ExactSum {
   /** The sum as the nearest float64, ties to even; zero is +0. ±Infinity or NaN where IEEE's sum is. */
   rounded(): number {
     if (!this.finite) return this.#specialValue();
-    this.#split();
+    this.twoFloats(parts);
     return parts.high;
   }
 
@@ -332,51 +171,20 @@ export class ExactSum {
     return this.positiveInfinities > 0 ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
   }
 
-  /** The finite part as its rounded value and the rest, within 2^-120 of the former unless that is beyond 2^±900. */
+  /** The finite part as its rounded value and the rest; see `roundDigits`. */
   twoFloats(into: TwoFloats): void {
-    this.#split();
-    into.high = parts.high;
-    into.low = parts.low;
-  }
-
-  /** Rounds to `parts.high` and leaves the rest, nearly exactly, in `parts.low`. */
-  #split(): void {
     this.#carry();
-    const { digits } = this;
-    let top = digits.length - 1;
-    while (top >= 0 && digits[top] === 0) top--;
-    if (top < 0) {
-      parts.high = parts.low = 0;
-      return;
-    }
-    // In units of the third digit: the two top ones with their rounding error, then the third, all exactly.
-    const first = digits[top]! * RADIX;
-    const second = top >= 1 ? digits[top - 1]! : 0;
-    const sum = first + second;
-    const error = second - (sum - first);
-    const third = error * RADIX + (top >= 2 ? digits[top - 2]! : 0);
-    let below = top - 3;
-    while (below >= 0 && digits[below] === 0) below--;
-    // What lies below can only break a tie, which lies at a whole number of units; its sign is that of its first digit.
-    const tieBreak = below < 0 ? 0 : digits[below]! > 0 ? 0.25 : -0.25;
-    const tail = (third + tieBreak) / RADIX;
-    const high = sum + tail;
-    const fifth = top >= 4 ? digits[top - 4]! / RADIX : 0;
-    const rest = top >= 3 ? (digits[top - 3]! + fifth) / RADIX : 0;
-    const low = tail - (high - sum) + (rest - tieBreak) / RADIX;
-    const exponent = 32 * (this.base + top - 1);
-    parts.high = scale(high, exponent);
-    parts.low = scale(low, exponent);
+    roundDigits(this.digits, this.base, into);
   }
 
   /** The sum over `count` (a positive whole number), rounded once. ±Infinity or NaN as `rounded`. */
   dividedBy(count: number): number {
     if (!this.finite) return this.#specialValue();
-    this.#split();
+    this.twoFloats(parts);
     const { high, low } = parts;
     if (high === 0) return 0;
     if (isOfUsualSize(high)) {
-      const certain = certainQuotient(high, low, Math.abs(high) * 2 ** -120, count);
+      const certain = certainQuotient(high, low, 0, count);
       if (!Number.isNaN(certain)) return certain;
     }
     const { integer, exponent } = this.exact();
@@ -437,21 +245,4 @@ export class ExactSum {
     this.positiveInfinities += reader.varint();
     this.negativeInfinities += reader.varint();
   }
-}
-
-/** Whether it is far enough from over- and underflow for arithmetic with its parts; or zero. */
-export function isOfUsualSize(x: number): boolean {
-  const size = Math.abs(x);
-  return (size > 2 ** -400 && size < 2 ** 400) || size === 0;
-}
-
-/** 2^(32·k) for k from −31 to 31. */
-const POWERS = Float64Array.from({ length: 63 }, (_, i) => powerOfTwo(32 * (i - 31)));
-
-/** x · 2^exponent for a multiple of 32 whose power alone may be out of range. Exact unless the result is. */
-function scale(x: number, exponent: number): number {
-  const power = exponent / 32;
-  if (power >= -31 && power <= 31) return x * POWERS[power + 31]!;
-  const half = power >> 1;
-  return x * POWERS[half + 31]! * POWERS[power - half + 31]!;
 }

@@ -7,8 +7,10 @@ import type { Column } from '../types/column.ts';
 import { float64 } from '../types/dtype.ts';
 import type { Aggregate } from './aggregate.ts';
 import { certainQuotient, certainRootOfQuotient, twoProductError } from './certain.ts';
-import { ExactSum, isOfUsualSize, type TwoFloats } from './exact_sum.ts';
+import { addInt64Range, addRange, addSquare, addSquares } from './exact_ranges.ts';
+import { ExactSum } from './exact_sum.ts';
 import { exactFloat } from './float_bits.ts';
+import { isOfUsualSize, type TwoFloats } from './rounding.ts';
 import { int64Halves, numericData } from './rows.ts';
 
 export interface Moments {
@@ -68,20 +70,20 @@ function change(state: Moments, input: Column, lo: number, hi: number, sign: 1 |
   const { sums } = state;
   if (input.kind !== 'int64') {
     const data = numericData(input);
-    state.n += sign * sums[0]!.addRange(data, validity, lo, hi, sign);
-    sums[1]!.addSquares(data, validity, lo, hi, sign);
+    state.n += sign * addRange(sums[0]!, data, validity, lo, hi, sign);
+    addSquares(sums[1]!, data, validity, lo, hi, sign);
     for (let i = lo; i < hi && sums.length > 2; i++)
       if (validity === null || validity[i] === 1) addPowers(sums, data[i]!, sign);
     return;
   }
   const halves = int64Halves(input.data);
-  state.n += sign * sums[0]!.addInt64Range(halves, validity, lo, hi, sign);
+  state.n += sign * addInt64Range(sums[0]!, halves, validity, lo, hi, sign);
   for (let i = lo; i < hi; i++) {
     if (validity !== null && validity[i] === 0) continue;
     const high = halves[2 * i + 1]!;
     if (high >= -(2 ** 20) && high < 2 ** 20) {
       const x = high * 2 ** 32 + (halves[2 * i]! >>> 0);
-      sums[1]!.addSquare(x, sign);
+      addSquare(sums[1]!, x, sign);
       addPowers(sums, x, sign);
     } else {
       const x = input.data[i]!;

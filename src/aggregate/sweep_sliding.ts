@@ -25,7 +25,8 @@ function sweep<S>(
   for (let i = 0; i < n; i++) {
     const l = lo[i]!;
     const r = hi[i]!;
-    if (l < right && l - left + (r - right) < r - l) {
+    // Never true of windows that do not overlap.
+    if (l - left + (r - right) < r - l) {
       // Rows go before others come, so that no state in between holds more than some window does.
       if (l > left) aggregate.remove!(state, input, left, l);
       if (r > right) aggregate.add(state, input, right, r, 'after');

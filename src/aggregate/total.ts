@@ -4,6 +4,7 @@ import type { Column, ColumnBuilder } from '../types/column.ts';
 import type { Dtype } from '../types/dtype.ts';
 import type { Scalar } from '../types/scalar.ts';
 import type { Aggregate } from './aggregate.ts';
+import { addInt64Range, addRange } from './exact_ranges.ts';
 import { ExactSum } from './exact_sum.ts';
 import { int64Halves, numericData } from './rows.ts';
 
@@ -65,8 +66,8 @@ function clear(state: Total): void {
 
 function change(sum: ExactSum, input: Column, lo: number, hi: number, sign: 1 | -1): number {
   return input.kind === 'int64'
-    ? sum.addInt64Range(int64Halves(input.data), input.validity, lo, hi, sign)
-    : sum.addRange(numericData(input), input.validity, lo, hi, sign);
+    ? addInt64Range(sum, int64Halves(input.data), input.validity, lo, hi, sign)
+    : addRange(sum, numericData(input), input.validity, lo, hi, sign);
 }
 
 function encode(state: Total, writer: ByteWriter): void {

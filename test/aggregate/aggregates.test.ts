@@ -151,7 +151,7 @@ for (const fn of AGGREGATES.keys()) {
         aggregate.clear(state);
         assert.deepEqual(bytesOf(aggregate, state), bytesOf(aggregate, aggregate.create()));
       }),
-      { numRuns: cases(100) },
+      { numRuns: cases(120) },
     );
   });
 
@@ -170,7 +170,7 @@ for (const fn of AGGREGATES.keys()) {
         aggregate.add(fresh, column, lo!, hi!, 'after');
         assert.deepEqual(bytesOf(aggregate, state), bytesOf(aggregate, fresh));
       }),
-      { numRuns: cases(60) },
+      { numRuns: cases(120) },
     );
   });
 
@@ -193,7 +193,7 @@ for (const fn of AGGREGATES.keys()) {
           check(value, expected[i]!, `window ${i}, sliding`);
         });
       }),
-      { numRuns: cases(60) },
+      { numRuns: cases(120) },
     );
   });
 }
