@@ -73,9 +73,9 @@ function failure(error: unknown, file: string): unknown {
   const kind = name === undefined || name === 'Error' ? '' : `${name}: `;
   return new SamewiseError('app/definitions-failed', `${kind}${what}`, {
     where,
-    hint: /TYPESCRIPT/.test(code ?? '')
+    hint: /UNSUPPORTED_TYPESCRIPT/.test(code ?? '')
       ? 'only TypeScript that can be erased is understood: no enums, namespaces or parameter properties'
-      : undefined,
+      : 'correct that line, and run `samewise plan` again',
     cause: error,
   });
 }

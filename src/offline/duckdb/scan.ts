@@ -67,7 +67,8 @@ export async function openScan(
   const parts: { relation: Relation; sql: string }[] = [];
   if (source.batch !== null) {
     const relation = await openRelation(connection, source.batch, schema, paths.projectDir, where);
-    parts.push({ relation, sql: batchSelect(source, relation) });
+    const sound = await hasNoNulls(connection, source, relation);
+    parts.push({ relation, sql: batchSelect(source, relation, sound) });
   }
   const pushed = pushedFiles(source.name, paths.historyDir);
   if (pushed.length > 0) {
@@ -164,11 +165,29 @@ async function openPushed(
   return { title, files, from, columns };
 }
 
-function batchSelect(source: Source, relation: Relation): string {
+/**
+ * Whether the files' own statistics say that no event time is null. Otherwise a null has to be an error of the query: a condition on the time
+ * would only leave it out.
+ */
+async function hasNoNulls(
+  connection: DuckDBConnection,
+  source: Source,
+  relation: Relation,
+): Promise<boolean> {
+  if (source.batch?.type !== 'parquet') return false;
+  const [found] = await rowsOf(
+    connection,
+    `SELECT bool_and(stats_null_count IS NOT NULL AND stats_null_count = 0) AS sound FROM parquet_metadata([${relation.files!.map(text).join(', ')}]) WHERE path_in_schema = ${text(source.eventTime)}`,
+  );
+  return found?.sound === true;
+}
+
+function batchSelect(source: Source, relation: Relation, sound: boolean): string {
   const t = declared(relation, source.eventTime);
   const a = source.arrivalTime === null ? 'NULL' : declared(relation, source.arrivalTime);
   const op = source.op === null ? 'false' : retractSql(declared(relation, source.op));
-  return select(source, relation, `${a}::TIMESTAMP`, op, t);
+  const time = sound ? t : `COALESCE(${t}, error('null event time'))`;
+  return select(source, relation, `${a}::TIMESTAMP`, op, time);
 }
 
 function pushedSelect(source: Source, relation: Relation): string {
@@ -233,6 +252,12 @@ export function fileError(
       where: { ...where, file },
       cause: error,
     });
+  if (/failed to cast column/i.test(message))
+    return new SamewiseError('offline/wrong-type', `the files of ${title} differ: ${message}`, {
+      where: { ...where, file },
+      hint: 'write them with the same types, or cast in a query',
+      cause: error,
+    });
   return new SamewiseError('offline/unreadable-file', `cannot read ${file ?? title}: ${message}`, {
     where: { ...where, file },
     hint: 'the file is damaged or cut short: write it again, or take it out of the location',
@@ -275,15 +300,16 @@ export async function explain(
 ): Promise<unknown> {
   const coded = error instanceof SamewiseError;
   if (!coded && !isDuckdbError(error)) return null;
-  if (!coded && relation.files?.some((file) => duckdbMessage(error).includes(file)))
-    return fileError(error, relation.files, where, relation.title);
   const fault = relation.columns.map(({ field, cast }) => {
     const fails = castFails(cast, name(field.name), field.dtype);
-    return field.name === eventTime ? `(${fails} OR (${cast.sql}) IS NULL)` : fails;
+    return field.name === eventTime ? `(${fails} OR TRY(${cast.sql}) IS NULL)` : fails;
   });
   try {
     const row = await firstFault(connection, relation, fault);
-    if (row === null) return null;
+    if (row === null) {
+      const named = !coded && relation.files?.some((file) => duckdbMessage(error).includes(file));
+      return named ? fileError(error, relation.files, where, relation.title) : null;
+    }
     return faultError(relation, row, where, eventTime, coded ? error : null);
   } catch {
     // The search itself met what cannot be read: the first error says as much as we know.
