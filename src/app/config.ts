@@ -96,6 +96,7 @@ function readFile(file: string): Static<typeof ConfigSchema> {
   } catch (cause) {
     throw new SamewiseError('app/bad-config', `it is not JSON: ${(cause as Error).message}`, {
       where: { file },
+      hint: 'it holds one JSON object, such as { "definitions": "features.ts" }',
       cause,
     });
   }

@@ -53,15 +53,22 @@ export function surroundings(from: Command): {
   };
 }
 
-/** An instant option: ISO 8601. */
+/** The --at option: ISO 8601. */
 export function instant(text: string): InstantUs {
-  return parseInstant(text);
+  try {
+    return parseInstant(text);
+  } catch (cause) {
+    const { message, hint } = cause as SamewiseError;
+    throw new SamewiseError('cli/bad-option', message, { where: { field: '--at' }, hint, cause });
+  }
 }
 
 /** A whole number option. */
 export function whole(text: string): number {
   if (!/^\d{1,15}$/.test(text)) {
-    throw new SamewiseError('cli/bad-option', `${JSON.stringify(text)} is not a whole number`);
+    throw new SamewiseError('cli/bad-option', `${JSON.stringify(text)} is not a whole number`, {
+      hint: 'write it in digits',
+    });
   }
   return Number(text);
 }

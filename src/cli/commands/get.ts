@@ -7,8 +7,8 @@ import { command, instant, pairs, withApp } from '../command.ts';
 import { table } from '../output.ts';
 
 interface GetOptions {
-  readonly key: Record<string, string>;
-  readonly request: Record<string, string>;
+  readonly key?: Record<string, string>;
+  readonly request?: Record<string, string>;
   readonly at?: number;
   readonly through?: boolean;
 }
@@ -25,14 +25,8 @@ export function get(program: Command): void {
         '-k, --key <name=value>',
         'a part of the entity key (repeat for composite keys)',
         pairs,
-        {},
       )
-      .option(
-        '-r, --request <name=value>',
-        'request data for on-demand features (repeat)',
-        pairs,
-        {},
-      )
+      .option('-r, --request <name=value>', 'request data for on-demand features (repeat)', pairs)
       .option('--at <time>', 'as of then (default: now)', instant)
       .option('--through', 'events at that very time count too')
       .action((what: string, options: GetOptions, self: Command) =>

@@ -103,12 +103,20 @@ async function loadLocation(
     return [];
   }
   const files = await listFiles(connection, labels, projectDir);
+  const relation = await openFiles(connection, labels, files, declared);
+  const replaced = relation.columns.map(
+    ({ field, cast }) =>
+      `${castExpression(cast, name(field.name), field.dtype)} AS ${name(field.name)}`,
+  );
+  const replace = replaced.length === 0 ? '' : ` REPLACE (${replaced.join(', ')})`;
   try {
     await connection.run(
-      `CREATE TABLE ${name(table)} AS ${await selectFiles(connection, labels, files, declared)}`,
+      `CREATE TABLE ${name(table)} AS SELECT *${replace} FROM ${relation.from()}`,
     );
   } catch (error) {
-    throw fileError(error, files, WHERE, labels.path);
+    const explained = await explain(connection, relation, error, WHERE, null);
+    if (!(explained instanceof SamewiseError)) throw fileError(error, files, WHERE, labels.path);
+    throw explained.code === 'offline/unreadable-file' ? explained : badLabels(explained);
   }
   return files;
 }
@@ -117,20 +125,23 @@ async function loadLocation(
  * Text files have no types: declared columns are read as text and become their declared types (so that the key "007" is
  * not 7), the others are what DuckDB takes all their values for.
  */
-async function selectFiles(
+async function openFiles(
   connection: DuckDBConnection,
   labels: FileLocation,
   files: readonly string[],
   declared: Schema,
-): Promise<string> {
-  if (labels.type === 'parquet') return `SELECT * FROM ${filesSql(labels, files, [])}`;
-  const list = `[${files.map(text).join(', ')}]`;
+): Promise<Relation> {
+  const title = labels.path;
+  if (labels.type === 'parquet')
+    return { title, files, columns: [], from: () => filesSql(labels, files, []) };
   const hive = `hive_partitioning = ${labels.hivePartitioned}`;
-  const reader = (types: string): string =>
-    labels.type === 'csv'
+  const reader = (types: string, some = files): string => {
+    const list = `[${some.map(text).join(', ')}]`;
+    return labels.type === 'csv'
       ? `read_csv(${list}, ${hive}, header = true, sample_size = -1, allow_quoted_nulls = false${types === '' ? '' : `, types = {${types}}`})`
       : `read_json(${list}, ${hive}, format = 'newline_delimited', sample_size = -1${types === '' ? '' : `, columns = {${types}}`})`;
-  const found = await describe(connection, reader(''), files, WHERE, labels.path);
+  };
+  const found = await describe(connection, reader(''), files, WHERE, title);
   const present = declared.filter((field) => found.has(field.name));
   const types =
     labels.type === 'csv'
@@ -139,15 +150,20 @@ async function selectFiles(
           ([column, type]) =>
             `${text(column)}: ${text(present.some((field) => field.name === column) ? 'JSON' : type)}`,
         );
-  const replaced = present.map((field) => {
+  const columns = present.map((field) => {
     const value = name(field.name);
-    const cast =
-      labels.type === 'csv' ? textCast(value, field.dtype) : castOf(value, 'JSON', field.dtype)!;
-    // A value that does not fit stays text, for `check` to find and name.
-    return `${castExpression(cast, value, field.dtype)} AS ${value}`;
+    return {
+      field,
+      cast:
+        labels.type === 'csv' ? textCast(value, field.dtype) : castOf(value, 'JSON', field.dtype)!,
+    };
   });
-  const replace = replaced.length === 0 ? '' : ` REPLACE (${replaced.join(', ')})`;
-  return `SELECT *${replace} FROM ${reader(types.join(', '))}`;
+  return {
+    title,
+    files,
+    columns,
+    from: ({ file } = {}) => reader(types.join(', '), file === undefined ? files : [file]),
+  };
 }
 
 /** Keeps a caller's rows as a Parquet file. Declared columns are coerced, the others take the type of their values. */
