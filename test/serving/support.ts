@@ -246,6 +246,7 @@ export async function materialize(
   definitions: readonly Definition[],
   viewName: string,
   rows: readonly Readonly<Record<string, Scalar | null>>[],
+  limits?: Parameters<typeof buildPages>[4],
 ): Promise<void> {
   const program = compileView(catalogOf(definitions), viewName);
   const { source: from, layout, keyDtypes } = program;
@@ -285,6 +286,7 @@ export async function materialize(
       },
       0,
       sorted.length,
+      limits,
     );
     await online.compareAndSet([
       { view: program.id, key, expect: 0, head, putBlocks: blocks, dropBlocks: [] },
