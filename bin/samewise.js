@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // Starts the command line: from the sources in a checkout, from dist/ in a published package.
 import { existsSync } from 'node:fs';
+import * as module from 'node:module';
 
 if (Number(process.versions.node.split('.')[0]) < 26) {
   console.error(
@@ -9,5 +10,7 @@ if (Number(process.versions.node.split('.')[0]) < 26) {
   );
   process.exit(1);
 }
+// Parsing and stripping types anew would be a third of the time that a short command takes.
+module.enableCompileCache();
 const source = new URL('../src/cli/main.ts', import.meta.url);
 await import(existsSync(source) ? source.href : new URL('../dist/cli/main.js', import.meta.url).href);
