@@ -92,9 +92,7 @@ async function match(
   const sourceKeys = lookup.program.view.keys.map(name);
   const keys = sourceKeys.map((_, i) => `k${i}`);
   const labels = `SELECT ${asked.row} AS r, ${asked.time} AS read, ${asked.keys.map((key, i) => `${key} AS k${i}`).join(', ')} FROM ${asked.from}`;
-  // A null time would only be left out here; the error calls for the search that names file and row.
-  const time = `COALESCE(${T}, error('null event time'))`;
-  const history = `SELECT ${sourceKeys.map((key, i) => `${key} AS k${i}`).join(', ')}, ${time} AS t FROM (${scan.sql})`;
+  const history = `SELECT ${sourceKeys.map((key, i) => `${key} AS k${i}`).join(', ')}, ${T} AS t FROM (${scan.sql})`;
   const on = [...keys.map((key) => `l.${key} = h.${key}`), `l.read ${through ? '>=' : '>'} h.t`];
   await connection.run(
     `CREATE TABLE ${name(matched)} AS SELECT l.*, h.t AS tm FROM (${labels}) l ASOF LEFT JOIN (${history}) h ON ${on.join(' AND ')}`,

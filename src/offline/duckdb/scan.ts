@@ -175,11 +175,13 @@ async function hasNoNulls(
   relation: Relation,
 ): Promise<boolean> {
   if (source.batch?.type !== 'parquet') return false;
-  const [found] = await rowsOf(
-    connection,
-    `SELECT bool_and(stats_null_count IS NOT NULL AND stats_null_count = 0) AS sound FROM parquet_metadata([${relation.files!.map(text).join(', ')}]) WHERE path_in_schema = ${text(source.eventTime)}`,
-  );
-  return found?.sound === true;
+  const statistics = `SELECT bool_and(stats_null_count IS NOT NULL AND stats_null_count = 0) AS sound FROM parquet_metadata([${relation.files!.map(text).join(', ')}]) WHERE path_in_schema = ${text(source.eventTime)}`;
+  try {
+    const [found] = await rowsOf(connection, statistics);
+    return found?.sound === true;
+  } catch (error) {
+    throw fileError(error, relation.files, { source: source.name }, relation.title);
+  }
 }
 
 function batchSelect(source: Source, relation: Relation, sound: boolean): string {

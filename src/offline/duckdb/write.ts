@@ -110,7 +110,18 @@ function flush(path: string): void {
   }
 }
 
-const DISK = ['ENOSPC', 'EDQUOT', 'EFBIG', 'EACCES', 'EPERM', 'EROFS', 'EIO', 'ENOTDIR', 'EISDIR'];
+const DISK = [
+  'ENOSPC',
+  'EDQUOT',
+  'EFBIG',
+  'EACCES',
+  'EPERM',
+  'EROFS',
+  'EIO',
+  'ENOTDIR',
+  'EISDIR',
+  'EEXIST',
+];
 
 function writeError(error: unknown, path: string): unknown {
   const code = (error as NodeJS.ErrnoException).code;
