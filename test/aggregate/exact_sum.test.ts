@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { certainRootOfQuotient } from '../../src/aggregate/certain.ts';
 import { addRange, addSquares } from '../../src/aggregate/exact_ranges.ts';
 import { ExactSum } from '../../src/aggregate/exact_sum.ts';
 import { exactFloat } from '../../src/aggregate/float_bits.ts';
@@ -45,7 +46,7 @@ test('means of numbers that lie next to ties, by divisors great and small', () =
       fc.integer({ min: 0, max: 99 }).map((k) => 2n ** BigInt(k)),
       fc.integer({ min: 0, max: 99 }).map((k) => -(2n ** BigInt(k))),
     ),
-    fc.integer({ min: 1, max: 1000 }),
+    fc.oneof(fc.integer({ min: 1, max: 1000 }), fc.integer({ min: 1, max: 2 ** 40 })),
     fc.boolean(),
   );
   fc.assert(
@@ -164,6 +165,29 @@ test('too great a sum is infinite, and comes back', () => {
   assert.equal(sum.rounded(), Number.MAX_VALUE);
   sum.add(2 ** 969);
   assert.equal(sum.rounded(), Number.POSITIVE_INFINITY);
+});
+
+test('a root that is called certain is right, however near to a tie', () => {
+  const near = fc.tuple(
+    fc.bigInt({ min: 2n ** 52n, max: 2n ** 53n - 1n }),
+    fc.integer({ min: -20, max: 20 }).map((k) => BigInt(Math.sign(k)) * 2n ** BigInt(Math.abs(k))),
+    fc.integer({ min: 1, max: 1000 }),
+  );
+  let decided = 0;
+  fc.assert(
+    fc.property(near, ([whole, nudge, divisor]) => {
+      const square = (2n * whole + 1n) ** 2n * BigInt(divisor) + nudge;
+      const high = Number(square);
+      const low = Number(square - BigInt(high));
+      fc.pre(BigInt(high) + BigInt(low) === square);
+      const root = certainRootOfQuotient(high, low, 0, divisor);
+      if (Number.isNaN(root)) return;
+      decided++;
+      assert.equal(root, rootOfQuotient(square, BigInt(divisor)));
+    }),
+    { numRuns: cases(1000) },
+  );
+  assert.ok(decided > 0);
 });
 
 test('fractions and their roots round once', () => {
