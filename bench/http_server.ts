@@ -29,6 +29,11 @@ const EVENTS_EACH = 100;
 const definitions = [
   entity('customer', { customer_id: int64 }),
   source('payments', { customer_id: int64, amount: float64, city: string, online: bool }),
+  source('accounts', {
+    customer_id: int64,
+    ...Object.fromEntries(Array.from({ length: 5 }, (_, f) => [`x${f}`, float64])),
+    ...Object.fromEntries(Array.from({ length: 5 }, (_, f) => [`n${f}`, int64])),
+  }),
   view('spending', 'customer', ['customer_id'], 'payments', [
     feature('count_1d', int64, 'count', null, over('1d')),
     feature('count_7d', int64, 'count', null, over('7d')),
@@ -42,6 +47,14 @@ const definitions = [
   view('profile', 'customer', ['customer_id'], 'payments', [
     feature('city', string, 'latest', 'city', over(null)),
     feature('was_online', bool, 'latest', 'online', over(null)),
+  ]),
+  view('latest', 'customer', ['customer_id'], 'accounts', [
+    ...Array.from({ length: 5 }, (_, f) =>
+      feature(`score_${f}`, float64, 'latest', `x${f}`, over(null)),
+    ),
+    ...Array.from({ length: 5 }, (_, f) =>
+      feature(`level_${f}`, int64, 'latest', `n${f}`, over('90d')),
+    ),
   ]),
   ...Array.from({ length: 10 }, (_, v) =>
     view(
@@ -81,8 +94,21 @@ async function listen(): Promise<number> {
       city: ['Berlin', 'Zürich', 'São Paulo'][i % 3]!,
       online: i % 2 === 0,
     }));
+    const accounts = Array.from({ length: CUSTOMERS }, (_, i) => ({
+      id: BigInt(i),
+      at: nowUs - US_PER_DAY,
+      customer_id: BigInt(i),
+      ...Object.fromEntries(Array.from({ length: 5 }, (_, f) => [`x${f}`, (i * 7 + f) / 100])),
+      ...Object.fromEntries(Array.from({ length: 5 }, (_, f) => [`n${f}`, BigInt(i * 31 + f)])),
+    }));
     for (const each of definitions)
-      if (each.kind === 'featureView') await materialize(online, definitions, each.name, rows);
+      if (each.kind === 'featureView')
+        await materialize(
+          online,
+          definitions,
+          each.name,
+          each.source === 'accounts' ? accounts : rows,
+        );
     await online.putMeta('filled', new Uint8Array(1));
   }
   const { app } = await serverOver(definitions, { online, clock: systemClock, refreshMs: 1000 });
