@@ -156,6 +156,7 @@ async function runShards(
   const { program, catalog, name } = view;
   const count = shardCount(source, request);
   const run = await takeUpRun(online, program.id, { sinceUs, source }, count);
+  const empty = (await online.size(program.id)).keys === 0;
   const running = new Map<number, Counts>();
   const show = () => {
     const sum = [...run.shards, ...running.values()].reduce<Counts>(
@@ -194,6 +195,7 @@ async function runShards(
           offline,
           program,
           history: { ...history(shard), signal: request.signal },
+          empty,
           onCounts,
         }),
       );
@@ -202,7 +204,9 @@ async function runShards(
     await inThreads(startWorkers(config, threads), request.signal, async (worker, signal) => {
       for (let shard = todo.shift(); shard !== undefined; shard = todo.shift()) {
         const at = shard;
-        await doShard(at, (onCounts) => worker.build(history(at), onCounts, signal));
+        await doShard(at, (onCounts) =>
+          worker.build({ history: history(at), empty }, onCounts, signal),
+        );
       }
     });
   }

@@ -23,13 +23,14 @@ port.on('message', async (question: Question) => {
     port.close();
   } else {
     controller = new AbortController();
-    const { history } = question;
+    const { history, empty } = question.shard;
     try {
       const counts = await buildKeys({
         online,
         offline,
         program: compileView(history.catalog, history.view),
         history: { ...history, signal: controller.signal },
+        empty,
         onCounts: (soFar) => answer({ type: 'counts', counts: soFar }),
       });
       answer({ type: 'done', counts });

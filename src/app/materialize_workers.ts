@@ -6,9 +6,15 @@ import type { HistoryRequest } from '../offline/contract.ts';
 import type { Config } from './config.ts';
 import type { Counts } from './page_builder.ts';
 
+/** A shard as a thread is told of it: see `BuildRequest`. */
+export interface Shard {
+  readonly history: Omit<HistoryRequest, 'signal' | 'onProgress'>;
+  readonly empty: boolean;
+}
+
 /** What a thread is asked. `abort` ends what it does. */
 export type Question =
-  | { readonly type: 'build'; readonly history: Omit<HistoryRequest, 'signal' | 'onProgress'> }
+  | { readonly type: 'build'; readonly shard: Shard }
   | { readonly type: 'abort' }
   | { readonly type: 'close' };
 
@@ -28,7 +34,7 @@ export interface WorkerSetup {
 
 export interface ShardWorker {
   build(
-    history: Omit<HistoryRequest, 'signal' | 'onProgress'>,
+    shard: Shard,
     onCounts: (counts: Counts) => void,
     signal: AbortSignal | undefined,
   ): Promise<Counts>;
@@ -52,7 +58,7 @@ function startWorker(setup: WorkerSetup): ShardWorker {
   worker.on('error', (error) => waiting?.fail(error));
   worker.on('exit', (code) => waiting?.fail(new Error(`a worker ended with code ${code}`)));
   return {
-    build: async (history, onCounts, signal) => {
+    build: async (shard, onCounts, signal) => {
       const abort = () => ask({ type: 'abort' });
       signal?.throwIfAborted();
       signal?.addEventListener('abort', abort);
@@ -66,7 +72,7 @@ function startWorker(setup: WorkerSetup): ShardWorker {
             },
             fail: reject,
           };
-          ask({ type: 'build', history });
+          ask({ type: 'build', shard });
         });
       } catch (error) {
         signal?.throwIfAborted();

@@ -58,6 +58,8 @@ export interface BuildRequest {
   readonly program: ViewProgram;
   /** What to read; `keys` must be null. */
   readonly history: HistoryRequest;
+  /** The view had no pages when the run began: heads need not be looked for, only what others write meanwhile is met. */
+  readonly empty?: boolean;
   /** Called with the counts so far after each transaction. */
   readonly onCounts?: (counts: Counts) => void;
 }
@@ -68,7 +70,7 @@ export async function buildKeys(request: BuildRequest): Promise<Counts> {
   const fence = await request.online.fence();
   for await (const batch of request.offline.history(request.history)) {
     await builder.store(batch, async (keys) => {
-      const heads = await request.online.heads(builder.pageKeys(keys));
+      const heads = request.empty ? [] : await request.online.heads(builder.pageKeys(keys));
       return { heads, replaceable: (head) => head.version <= fence };
     });
     // Of these history has only what was retracted.

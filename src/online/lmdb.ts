@@ -10,7 +10,15 @@ import { ABORT, type Database, getLastVersion, open, type RootDatabase } from 'l
 import type { Head, OnlineStore, PageKey, PageWrite } from './contract.ts';
 import { damaged, lmdbFailure } from './lmdb_errors.ts';
 import { checkDataFile } from './lmdb_file.ts';
-import { blockKey, blockRange, entityKeyOf, headKey, viewRange } from './lmdb_keys.ts';
+import {
+  blockKey,
+  blockRange,
+  entityKeyOf,
+  headBytes,
+  headKey,
+  KEY_ENCODER,
+  viewRange,
+} from './lmdb_keys.ts';
 
 /** Version of the layout of keys and values in the environment; in the bookkeeping under `format`. */
 const FORMAT = 'samewise-online 1';
@@ -19,7 +27,7 @@ const SCAN_KEYS = 1_000;
 /** Keys that one transaction of `dropView` removes. */
 const DROP_KEYS = 10_000;
 
-type Store = Database<Uint8Array, Uint8Array>;
+type Store = Database<Uint8Array, any>;
 interface Size {
   keys: number;
   bytes: number;
@@ -37,11 +45,12 @@ export async function openLmdbStore(path: string): Promise<OnlineStore> {
       overlappingSync: false,
     });
     const binary = { encoding: 'binary', keyEncoding: 'binary' } as const;
+    const pages = { encoding: 'binary', keyEncoder: KEY_ENCODER } as const;
     const store = new LmdbStore(
       path,
       root,
-      root.openDB('heads', { ...binary, useVersions: true }),
-      root.openDB('blocks', binary),
+      root.openDB('heads', { ...pages, useVersions: true } as object),
+      root.openDB('blocks', pages as object),
       root.openDB('meta', binary),
     );
     store.checkFormat();
@@ -184,7 +193,7 @@ class LmdbStore implements OnlineStore {
 
   async *scan(view: string, after?: Uint8Array): AsyncIterable<Uint8Array> {
     const { start, end } = viewRange(view);
-    let from = after === undefined ? start : headKey(view, after).slice();
+    let from = after === undefined ? start : headBytes(view, after);
     for (;;) {
       // A chunk a turn: no read transaction stays open, so the space of what others drop can be used again.
       const chunk = this.#guard(() => [

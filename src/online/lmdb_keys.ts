@@ -6,7 +6,6 @@ import { assert } from '../base/errors.ts';
 import { MAX_KEY_BYTES } from '../types/key.ts';
 
 const VIEW_BYTES = 8;
-const scratch = new Uint8Array(VIEW_BYTES + 2 + MAX_KEY_BYTES + 4);
 
 const prefixes = new Map<string, Uint8Array>();
 let lastView = '';
@@ -26,30 +25,66 @@ function prefixOf(view: string): Uint8Array {
   return prefix;
 }
 
-/** The key of a head; valid until the next call of this module. */
-export function headKey(view: string, key: Uint8Array): Uint8Array {
-  scratch.set(prefixOf(view), 0);
-  scratch.set(key, VIEW_BYTES);
-  return scratch.subarray(0, VIEW_BYTES + key.length);
+/**
+ * A key that is written straight into LMDB's buffer, with nothing allocated: one object stands for all of them, so it is
+ * good for the one call that it is made for.
+ */
+class Pointed {
+  view = '';
+  key = new Uint8Array(0);
+  /** −1: a head. */
+  block = -1;
+}
+const pointed = new Pointed();
+export type StoreKey = Pointed | Uint8Array;
+
+/** The key of a head; good for one call. */
+export function headKey(view: string, key: Uint8Array): StoreKey {
+  pointed.view = view;
+  pointed.key = key as Uint8Array<ArrayBuffer>;
+  pointed.block = -1;
+  return pointed;
 }
 
-/** The key of a block; valid until the next call of this module. */
-export function blockKey(view: string, key: Uint8Array, block: number): Uint8Array {
-  const end = blockPrefix(view, key);
-  scratch[end] = block >>> 24;
-  scratch[end + 1] = block >>> 16;
-  scratch[end + 2] = block >>> 8;
-  scratch[end + 3] = block;
-  return scratch.subarray(0, end + 4);
+/** The key of a block; good for one call. */
+export function blockKey(view: string, key: Uint8Array, block: number): StoreKey {
+  pointed.view = view;
+  pointed.key = key as Uint8Array<ArrayBuffer>;
+  pointed.block = block;
+  return pointed;
 }
 
-function blockPrefix(view: string, key: Uint8Array): number {
-  scratch.set(prefixOf(view), 0);
-  scratch[VIEW_BYTES] = key.length >>> 8;
-  scratch[VIEW_BYTES + 1] = key.length;
-  scratch.set(key, VIEW_BYTES + 2);
-  return VIEW_BYTES + 2 + key.length;
-}
+/** How lmdb-js writes and reads keys: `writeKey` returns where the key ends. */
+export const KEY_ENCODER = {
+  writeKey(key: StoreKey, target: Uint8Array, start: number): number {
+    if (key !== pointed) {
+      target.set(key as Uint8Array, start);
+      return start + (key as Uint8Array).length;
+    }
+    let at = start;
+    const prefix = prefixOf(pointed.view);
+    for (let i = 0; i < VIEW_BYTES; i++) target[at++] = prefix[i]!;
+    const { key: bytes, block } = pointed;
+    if (block >= 0) {
+      target[at++] = bytes.length >>> 8;
+      target[at++] = bytes.length;
+    }
+    // A loop is faster than a call for as few bytes as most keys have.
+    if (bytes.length > 64) target.set(bytes, at);
+    else for (let i = 0; i < bytes.length; i++) target[at + i] = bytes[i]!;
+    at += bytes.length;
+    if (block >= 0) {
+      target[at++] = block >>> 24;
+      target[at++] = block >>> 16;
+      target[at++] = block >>> 8;
+      target[at++] = block;
+    }
+    return at;
+  },
+  readKey(target: Uint8Array, start: number, end: number): Uint8Array {
+    return new Uint8Array(target.subarray(start, end));
+  },
+};
 
 /** First (inclusive) and last (exclusive) possible head key of a view. */
 export function viewRange(view: string): { start: Uint8Array; end: Uint8Array } {
@@ -62,12 +97,18 @@ export function viewRange(view: string): { start: Uint8Array; end: Uint8Array } 
 
 /** First (inclusive) and last (inclusive) possible block key of an entity key. */
 export function blockRange(view: string, key: Uint8Array): { start: Uint8Array; last: Uint8Array } {
-  const end = blockPrefix(view, key);
-  const start = new Uint8Array(end + 4);
-  start.set(scratch.subarray(0, end));
+  const start = new Uint8Array(VIEW_BYTES + 2 + key.length + 4);
+  KEY_ENCODER.writeKey(blockKey(view, key, 0), start, 0);
   const last = start.slice();
-  last.fill(0xff, end);
+  last.fill(0xff, last.length - 4);
   return { start, last };
+}
+
+/** The raw bytes of a head's key, to begin a range with. */
+export function headBytes(view: string, key: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(VIEW_BYTES + key.length);
+  KEY_ENCODER.writeKey(headKey(view, key), bytes, 0);
+  return bytes;
 }
 
 /** The entity key within a head's key. */

@@ -1,6 +1,8 @@
 /** The buffer in which pages are put together: 8-byte aligned, so that columns are copied in bulk. */
 import { xxh32 } from './checksum.ts';
 
+const CHUNK_BYTES = 1 << 16;
+
 export class PageBuffer {
   bytes = new Uint8Array(1 << 14);
   view = new DataView(this.bytes.buffer);
@@ -10,6 +12,9 @@ export class PageBuffer {
   f32 = new Float32Array(this.bytes.buffer);
   /** Bytes written so far. */
   length = 0;
+  /** Where the next small pages go, and how much of it is taken. */
+  #chunk = new ArrayBuffer(CHUNK_BYTES);
+  #used = 0;
 
   /** Makes room for `count` bytes, which hold garbage, and returns where they begin. */
   take(count: number): number {
@@ -47,11 +52,22 @@ export class PageBuffer {
     this.bytes.set(bytes, at);
   }
 
-  /** The page in a buffer of its own, its first four bytes the checksum of the rest. Starts anew. */
+  /**
+   * The page, its first four bytes the checksum of the rest. Nothing else writes to its bytes, but small pages lie in one
+   * buffer together: one of its own for each would cost more than the page. Starts anew.
+   */
   finish(): Uint8Array {
     this.view.setUint32(0, xxh32(this.view, 4, this.length), true);
-    const page = this.bytes.slice(0, this.length);
+    const { length } = this;
     this.length = 0;
+    if (length > CHUNK_BYTES >> 3) return this.bytes.slice(0, length);
+    if (this.#used + length > CHUNK_BYTES) {
+      this.#chunk = new ArrayBuffer(CHUNK_BYTES);
+      this.#used = 0;
+    }
+    const page = new Uint8Array(this.#chunk, this.#used, length);
+    page.set(this.bytes.subarray(0, length));
+    this.#used += Math.ceil(length / 8) * 8;
     return page;
   }
 }
