@@ -62,7 +62,7 @@ function addChunk(
       wholes += whole;
       seconds += second;
       thirds += fraction - second;
-    } else sum.add(value, sign);
+    } else if (value !== 0) sum.add(value, sign);
   }
   sum.addDigits(-3, hi - lo, 0, sign * thirds * 2 ** 64, sign * seconds * RADIX, sign * wholes, 0);
   return hi - lo - nulls;
@@ -147,7 +147,7 @@ function addSquaresChunk(
       thirds += fraction - second + errorThird;
       fourths += fourth;
       rests += afterThird - fourth;
-    } else addSquare(sum, x, sign);
+    } else if (x !== 0) addSquare(sum, x, sign);
   }
   sum.addDigits(
     -3,
