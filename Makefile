@@ -22,10 +22,12 @@ fix: setup
 	biome check --write .
 
 test: check
-	node --test --test-concurrency=2 'test/**/*.test.ts' 
+	node --test --test-concurrency=2 'test/**/*.test.ts'
 
+# 1,000,000 random histories (some hours), then ten times as many cases of every other property.
 soak: setup
-	SAMEWISE_CASES=1000000 node --test --test-concurrency=2 'test/conformance/*.test.ts'
+	SAMEWISE_SOAK=100 node --test --test-concurrency=2 'test/timeline/agreement*.test.ts'
+	SAMEWISE_SOAK=10 node --test --test-concurrency=2 'test/**/*.test.ts'
 
 bench: setup
 	node bench/main.ts
