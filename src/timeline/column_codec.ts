@@ -274,13 +274,7 @@ function readBlobs(
   const ends = new Int32Array(present);
   let end = 0;
   for (let k = 0; k < present; k++) {
-    const from = at + 8 + k * width;
-    end +=
-      width === 1
-        ? page.bytes[from]!
-        : width === 2
-          ? page.view.getUint16(from, true)
-          : page.view.getUint32(from, true);
+    end += lengthAt(page, at + 8 + k * width, width);
     ends[k] = end;
   }
   const start = at + 8 + present * width;
@@ -310,8 +304,17 @@ export function readText(
     }
     from = at + Math.ceil(length / 64) * 8;
   }
-  const { ends, blob } = readBlobs(page, from, present);
-  return utf8Decoder.decode(blob.subarray(index === 0 ? 0 : ends[index - 1]!, ends[index]!));
+  const width = page.view.getUint32(from + 4, true);
+  const lengths = from + 8;
+  let start = lengths + present * width;
+  for (let k = 0; k < index; k++) start += lengthAt(page, lengths + k * width, width);
+  const end = start + lengthAt(page, lengths + index * width, width);
+  return utf8Decoder.decode(page.bytes.subarray(start, end));
+}
+
+function lengthAt(page: PageBytes, at: number, width: number): number {
+  if (width === 1) return page.bytes[at]!;
+  return width === 2 ? page.view.getUint16(at, true) : page.view.getUint32(at, true);
 }
 
 function readStrings(
