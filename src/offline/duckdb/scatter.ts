@@ -10,10 +10,21 @@ import { type Column, ColumnBuilder } from '../../types/column.ts';
 import type { Dtype } from '../../types/dtype.ts';
 import { takeRows } from './columns.ts';
 
-/** Rows of a block. */
-export const BLOCK_ROWS = 1 << 19;
-/** Held in memory by one scatter before it spills, estimated. */
-const SPILL_BYTES = 192 * 2 ** 20;
+/** Rows of a block at least. */
+const BLOCK_ROWS = 1 << 19;
+/** What one block may take in memory, estimated; also what one scatter holds before it spills. */
+const BLOCK_BYTES = 192 * 2 ** 20;
+
+/** Rows of a block for columns of these types: all of them where they fit into memory, which saves parting them. */
+export function blockRowsOf(rows: number, dtypes: readonly Dtype[]): number {
+  const width = dtypes.reduce((sum, dtype) => sum + widthOf(dtype), 0);
+  return rows * width <= BLOCK_BYTES ? Math.max(1, rows) : BLOCK_ROWS;
+}
+
+function widthOf(dtype: Dtype): number {
+  if (dtype.kind === 'vector') return dtype.size * 4;
+  return dtype.kind === 'list' ? 64 : dtype.kind === 'string' || dtype.kind === 'bytes' ? 40 : 8;
+}
 
 interface Piece {
   /** Positions within the block. */
@@ -23,6 +34,7 @@ interface Piece {
 
 export class Scatter {
   readonly rows: number;
+  readonly #blockRows: number;
   readonly #dtypes: readonly Dtype[];
   readonly #folder: string;
   readonly #held: Piece[][] = [];
@@ -30,11 +42,12 @@ export class Scatter {
   #heldBytes = 0;
 
   /** `folder` is this scatter's own; it is made when it is needed. */
-  constructor(rows: number, dtypes: readonly Dtype[], folder: string) {
+  constructor(rows: number, blockRows: number, dtypes: readonly Dtype[], folder: string) {
     this.rows = rows;
+    this.#blockRows = blockRows;
     this.#dtypes = dtypes;
     this.#folder = folder;
-    for (let block = 0; block * BLOCK_ROWS < rows; block++) {
+    for (let block = 0; block * blockRows < rows; block++) {
       this.#held.push([]);
       this.#spilled.push([]);
     }
@@ -44,9 +57,9 @@ export class Scatter {
     return this.#held.length;
   }
 
-  /** Rows of a block: all have BLOCK_ROWS but the last. */
+  /** Rows of a block: all have as many but the last. */
   rowsOf(block: number): number {
-    return Math.min(BLOCK_ROWS, this.rows - block * BLOCK_ROWS);
+    return Math.min(this.#blockRows, this.rows - block * this.#blockRows);
   }
 
   /** Adds columns whose row i is row `rows[i]`. The buffers are the scatter's from now on. */
@@ -54,23 +67,23 @@ export class Scatter {
     if (this.blocks === 1) this.#hold(0, { rows: Int32Array.from(rows), columns });
     else {
       const counts = new Int32Array(this.blocks);
-      for (const row of rows) counts[Math.floor(row / BLOCK_ROWS)]!++;
+      for (const row of rows) counts[Math.floor(row / this.#blockRows)]!++;
       const picked = Array.from(counts, (count) => new Int32Array(count));
       counts.fill(0);
       for (let i = 0; i < rows.length; i++) {
-        const block = Math.floor(rows[i]! / BLOCK_ROWS);
+        const block = Math.floor(rows[i]! / this.#blockRows);
         picked[block]![counts[block]!++] = i;
       }
       picked.forEach((positions, block) => {
         if (positions.length === 0) return;
-        const within = positions.map((i) => rows[i]! - block * BLOCK_ROWS);
+        const within = positions.map((i) => rows[i]! - block * this.#blockRows);
         this.#hold(block, {
           rows: within,
           columns: columns.map((column) => takeRows(column, positions)),
         });
       });
     }
-    if (this.#heldBytes > SPILL_BYTES) this.#spill();
+    if (this.#heldBytes > BLOCK_BYTES) this.#spill();
   }
 
   #hold(block: number, piece: Piece): void {

@@ -21,7 +21,7 @@ import { type Labels, openLabels } from './labels.ts';
 import { type Asked, lookUp } from './lookup.ts';
 import { readBatches, wireExpression } from './read.ts';
 import type { Paths } from './scan.ts';
-import { BLOCK_ROWS, Scatter } from './scatter.ts';
+import { blockRowsOf, Scatter } from './scatter.ts';
 import { writeQuery } from './write.ts';
 
 export interface TrainContext {
@@ -69,6 +69,8 @@ class TrainingRun {
   readonly #table: string;
   readonly #looked: Scatter[] = [];
   #asked: Scatter | null = null;
+  /** Rows that go through JavaScript at a time. */
+  #blockRows = 1;
   readonly #scanned: Record<string, number> = {};
   readonly #files: Record<string, readonly string[]> = {};
   readonly #keyless: Record<string, number> = {};
@@ -100,6 +102,10 @@ class TrainingRun {
     });
     this.#report('labels', labels.rows, labels.rows);
     checkNames(plan, labels);
+    this.#blockRows = blockRowsOf(labels.rows, [
+      ...this.#requestSchema().map(({ dtype }) => dtype),
+      ...plan.lookups.flatMap(({ dtypes }) => dtypes),
+    ]);
     if (this.#needsRequest()) this.#asked = await this.#loadRequest(labels);
     await this.#lookUpAll(labels);
     const bytes = await this.#write(labels);
@@ -154,7 +160,12 @@ class TrainingRun {
 
   #scatter(rows: number, dtypes: Schema[number]['dtype'][], what: string): Scatter {
     const { engine } = this.#context;
-    return new Scatter(rows, dtypes, join(engine.spillDir, `${this.#table}-${what}`));
+    return new Scatter(
+      rows,
+      this.#blockRows,
+      dtypes,
+      join(engine.spillDir, `${this.#table}-${what}`),
+    );
   }
 
   /** Look-ups of one level at a time: while DuckDB sorts for one of them, the kernel sweeps another. */
@@ -223,9 +234,9 @@ class TrainingRun {
         this.#connection,
         `SELECT epoch_us(${labels.value(this.#request.timeColumn)})::DOUBLE FROM ${name(labels.table)}`,
         [{ name: 't', dtype: timestamp }],
-        BLOCK_ROWS,
+        this.#blockRows,
       ),
-      BLOCK_ROWS,
+      this.#blockRows,
     );
     const writer = await engine.connect();
     try {
@@ -258,25 +269,32 @@ class TrainingRun {
   }
 
   async #write(labels: Labels): Promise<number> {
-    const { feeds } = this.#context;
+    const { engine, feeds } = this.#context;
     const { output } = this.#request;
     const schema = this.#plan.outputs.map(({ name: column, dtype }) => ({ name: column, dtype }));
-    return feeds.use(this.#connection, { schema, pieces: this.#pieces(labels.rows) }, (from) =>
-      writeQuery(
+    // By way of a table: DuckDB's writer would spin while it waits for JavaScript.
+    const table = name(engine.tableName('features'));
+    try {
+      await feeds.use(this.#connection, { schema, pieces: this.#pieces(labels.rows) }, (from) =>
+        this.#connection.run(`CREATE TABLE ${table} AS SELECT * FROM ${from}`),
+      );
+      return await writeQuery(
         this.#connection,
-        `SELECT l.*, f.* FROM ${name(labels.table)} l POSITIONAL JOIN ${from} f`,
+        `SELECT l.*, f.* FROM ${name(labels.table)} l POSITIONAL JOIN ${table} f`,
         output,
-      ),
-    );
+      );
+    } finally {
+      await this.#connection.run(`DROP TABLE IF EXISTS ${table}`);
+    }
   }
 
   *#pieces(rows: number): Generator<readonly Column[]> {
-    for (let block = 0; block * BLOCK_ROWS < rows; block++) {
+    for (let block = 0; block * this.#blockRows < rows; block++) {
       this.#request.signal?.throwIfAborted();
-      const length = Math.min(BLOCK_ROWS, rows - block * BLOCK_ROWS);
+      const length = Math.min(this.#blockRows, rows - block * this.#blockRows);
       const looked = this.#looked.map((scatter) => scatter.block(block));
       yield assemble(this.#plan, looked, this.#requestBlock(block, length)).columns;
-      this.#report('write', block * BLOCK_ROWS + length, rows);
+      this.#report('write', block * this.#blockRows + length, rows);
     }
   }
 

@@ -1,0 +1,42 @@
+/** A measured run in a process of its own, so that time and peak memory are its alone. */
+import { spawnSync } from 'node:child_process';
+
+export interface Run {
+  readonly seconds: number;
+  /** User and system time of all threads. */
+  readonly cpuSeconds: number;
+  readonly peakMb: number;
+  /** What the mode gave back. */
+  readonly result: unknown;
+}
+
+/** Runs `file` again as `node file mode …args` and gives what `answer` printed there. */
+export function runChild(file: string, mode: string, ...args: readonly string[]): Run {
+  const run = spawnSync(
+    process.execPath,
+    ['--conditions=samewise-source', '--no-warnings', file, mode, ...args],
+    { stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8' },
+  );
+  if (run.status !== 0) throw new Error(`${mode} failed with exit code ${run.status}`);
+  const measured = JSON.parse(run.stdout.trimEnd().split('\n').at(-1)!) as Run;
+  const { seconds, cpuSeconds, peakMb } = measured;
+  process.stderr.write(
+    `${mode} ${args.join(' ')}: ${seconds.toFixed(1)} s, ${cpuSeconds.toFixed(1)} s CPU, ${peakMb.toFixed(0)} MB\n`,
+  );
+  return measured;
+}
+
+/** In the child: measures `work` and prints it for the parent. */
+export async function answer(work: () => Promise<unknown>): Promise<void> {
+  const start = performance.now();
+  const result = (await work()) ?? null;
+  const seconds = (performance.now() - start) / 1000;
+  const { userCPUTime, systemCPUTime, maxRSS } = process.resourceUsage();
+  const run: Run = {
+    seconds,
+    cpuSeconds: (userCPUTime + systemCPUTime) / 1e6,
+    peakMb: maxRSS / 1024,
+    result,
+  };
+  process.stdout.write(`${JSON.stringify(run)}\n`);
+}
