@@ -43,5 +43,12 @@ export async function startServer(
     onFailure: options.onFailure,
   });
   const url = await server.listen({ host: options.host, port: options.port });
-  return { url, close: () => server.close() };
+  return {
+    url,
+    close: async () => {
+      // A connection that is kept alive after the request in flight would hold up the end for as long as it may be idle.
+      const sweep = setInterval(() => server.server.closeIdleConnections(), 20);
+      await server.close().finally(() => clearInterval(sweep));
+    },
+  };
 }
