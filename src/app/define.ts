@@ -44,7 +44,7 @@ export function featureDefiner(app: App): DefineFeature {
         !(kind === 'featureView' && name === view.name),
     );
     const catalog = catalogOf([...beside, byApi(source), byApi(view)]);
-      const plan = await preparePlan(app.registry, catalog);
+    const plan = await preparePlan(app.registry, catalog);
     await applyPlan(app.registry, plan, {
       author,
       message: `feature ${view.name}`,

@@ -15,6 +15,7 @@ export {
 } from './catalog.ts';
 export * from './definitions.ts';
 export { canBeEventId, eventIdColumns, eventIds } from './event_id.ts';
+export { FILE_ENDINGS, fileTypeOf } from './file_type.ts';
 export { fingerprint } from './fingerprint.ts';
 export { deepFreeze } from './freeze.ts';
 export { definitionFromJson, definitionToJson } from './json.ts';

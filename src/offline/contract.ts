@@ -5,9 +5,10 @@
  * final name only when it is whole. Failures are coded `offline/…` errors that name file, row and column where known.
  */
 import type { InstantUs } from '../base/time.ts';
-import type { BatchLocation, Catalog, Member } from '../model/definitions.ts';
+import type { BatchLocation, Catalog, Member, Source } from '../model/definitions.ts';
 import type { Events } from '../timeline/layout.ts';
 import type { Batch } from '../types/batch.ts';
+import type { Scalar } from '../types/scalar.ts';
 
 /** Where labels come from: files or a query, or rows that the caller holds. */
 export type LabelSource =
@@ -108,6 +109,16 @@ export interface TrainingSample {
   readonly values: Batch;
 }
 
+/** A file of events in the columns of a source. */
+export interface EventsFileRequest {
+  readonly source: Source;
+  readonly location: Exclude<BatchLocation, { type: 'query' }>;
+  /** An optional column that holds `upsert` or `retract`; else the source's own. */
+  readonly opColumn: string;
+  /** At most so many rows. */
+  readonly limit: number;
+}
+
 /** Where history lies; see the head of this file. */
 export interface OfflineStore {
   train(request: TrainingRequest): Promise<TrainingResult>;
@@ -138,6 +149,8 @@ export interface OfflineStore {
     manifestPath: string,
     running?: Running,
   ): Promise<{ ok: boolean; findings: readonly string[] }>;
+  /** The rows of a file of events, as scalars by column; columns that the source does not declare are left out. */
+  readEvents(request: EventsFileRequest): Promise<Record<string, Scalar | null>[]>;
   /** Some rows of the training set of a manifest, the same ones each time: what a proof compares. */
   sample(manifestPath: string, rows: number): Promise<TrainingSample>;
   close(): Promise<void>;

@@ -1,7 +1,9 @@
 /** Which files a request may name: those under the configured data roots, and no others. */
-import { extname, isAbsolute, join, resolve, sep } from 'node:path';
+import { isAbsolute, join, resolve, sep } from 'node:path';
 import { SamewiseError } from '../base/errors.ts';
 import type { BatchLocation } from '../model/definitions.ts';
+import type { FileType } from '../model/file_type.ts';
+import { FILE_ENDINGS, fileTypeOf } from '../model/index.ts';
 
 export interface DataRoots {
   /** Folders (absolute paths) and URL prefixes under which label files may lie; relative paths start at the first folder. */
@@ -9,16 +11,6 @@ export interface DataRoots {
   /** The path with all symbolic links followed; rejects when there is nothing. */
   readonly realPath: (path: string) => Promise<string>;
 }
-
-const TYPES: Readonly<Record<string, 'parquet' | 'csv' | 'json'>> = {
-  '.parquet': 'parquet',
-  '.pq': 'parquet',
-  '.csv': 'csv',
-  '.tsv': 'csv',
-  '.json': 'json',
-  '.jsonl': 'json',
-  '.ndjson': 'json',
-};
 
 /**
  * Where labels lie, from a path or URL of a request. Throws `serving/forbidden-path` for what is not under a root (also by
@@ -81,15 +73,12 @@ function lies(path: string, folder: string): boolean {
   return path === clean || path.startsWith(clean.endsWith(sep) ? clean : clean + sep);
 }
 
-function formatOf(path: string): 'parquet' | 'csv' | 'json' {
-  const plain = path.replace(/[?#].*$/, '').replace(/\.(gz|zst)$/, '');
-  const extension = extname(plain).toLowerCase();
-  // Without an extension it is a folder of Parquet files.
-  const type = extension === '' ? 'parquet' : TYPES[extension];
+function formatOf(path: string): FileType {
+  const type = fileTypeOf(path);
   if (type !== undefined) return type;
-  throw new SamewiseError('serving/unknown-format', `cannot tell the format of ${extension}`, {
+  throw new SamewiseError('serving/unknown-format', `cannot tell the format of ${path}`, {
     where: { field: 'entity_df' },
-    hint: `use a file that ends in ${Object.keys(TYPES).join(', ')}`,
+    hint: `use a file that ends in ${FILE_ENDINGS.join(', ')}`,
   });
 }
 

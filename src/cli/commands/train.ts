@@ -4,6 +4,7 @@ import { ask } from '../../app/ask.ts';
 import { SamewiseError } from '../../base/errors.ts';
 import { formatBytes, formatCount } from '../../base/numbers.ts';
 import type { BatchLocation } from '../../model/definitions.ts';
+import { FILE_ENDINGS, fileTypeOf } from '../../model/index.ts';
 import type { FileOutput, Knowledge, TrainingResult } from '../../offline/contract.ts';
 import { currentCatalog } from '../../plan/index.ts';
 import { command, instant, withApp } from '../command.ts';
@@ -151,15 +152,12 @@ function isUrl(text: string): boolean {
 /** A file, folder or glob (from the working folder on), a URL, or an `sql:` query (whose paths start at the project). */
 export function labelsAt(text: string): BatchLocation {
   if (text.startsWith('sql:')) return { type: 'query', sql: text.slice(4) };
-  const extension = /\.(parquet|csv|tsv|json|jsonl|ndjson)(\.gz|\.zst)?$/i
-    .exec(text)?.[1]
-    ?.toLowerCase();
-  const type =
-    extension?.startsWith('json') || extension === 'ndjson'
-      ? 'json'
-      : extension === 'csv' || extension === 'tsv'
-        ? 'csv'
-        : 'parquet';
+  const type = fileTypeOf(text);
+  if (type === undefined) {
+    throw new SamewiseError('cli/bad-option', `cannot tell the type of ${text}`, {
+      hint: `use a file, folder or glob that ends in ${FILE_ENDINGS.join(', ')}`,
+    });
+  }
   return {
     type,
     path: isUrl(text) ? text : resolve(text),

@@ -17,6 +17,7 @@ import {
   requestOf,
   writeManifest,
 } from './manifest.ts';
+import { readEventsFile } from './read_events.ts';
 import { sampleTraining } from './sample.ts';
 import { writeSnapshot } from './snapshot.ts';
 import { buildTrainingSet, type TrainContext } from './train.ts';
@@ -63,6 +64,7 @@ export async function openDuckdbStore(options: DuckdbStoreOptions): Promise<Offl
         estimateSource(connection, sourceOf(catalog, source), context.paths),
       ),
     append: (request) => appendHistory(context, request),
+    readEvents: (request) => readEventsFile(context, request),
     sample: (path, rows) => sampleTraining(context, path, rows),
     close: async () => engine.close(),
   };
