@@ -1,21 +1,20 @@
 /** Definitions into the registry: the project's own, and single SQL features that come over HTTP. */
-import type { Catalog, FeatureView, Source } from '../model/definitions.ts';
+import type { Catalog } from '../model/definitions.ts';
 import { catalogOf, definitionsOf } from '../model/index.ts';
 import { applyPlan, currentCatalog, type Plan, preparePlan } from '../plan/index.ts';
 import type { Revision } from '../registry/contract.ts';
-import type { DefineFeature } from '../serving/index.ts';
+import { DEFINED_BY, type DefineFeature } from '../serving/index.ts';
 import type { App } from './open.ts';
-
-/** Tag of what was defined over HTTP: it lives in the registry alone, and the project's definitions leave it be. */
-const BY_API = { origin: 'api' } as const;
 
 /** What applying the project's definitions would do. */
 export async function planProject(app: App): Promise<Plan> {
   const own = await app.definitions();
   const registered = await app.registry.load();
   const known = new Set(definitionsOf(own).map(({ kind, name }) => `${kind}/${name}`));
+  // What was defined over HTTP lives in the registry alone; the project's definitions leave it be.
   const kept = definitionsOf(currentCatalog(registered)).filter(
-    ({ kind, name, tags }) => tags.origin === BY_API.origin && !known.has(`${kind}/${name}`),
+    ({ kind, name, tags }) =>
+      tags.defined_by === DEFINED_BY.defined_by && !known.has(`${kind}/${name}`),
   );
   const catalog = catalogOf([...definitionsOf(own), ...kept]);
   return preparePlan(app.registry, catalog, surveyor(app, catalog));
@@ -43,7 +42,7 @@ export function featureDefiner(app: App): DefineFeature {
         !(kind === 'source' && name === source.name) &&
         !(kind === 'featureView' && name === view.name),
     );
-    const catalog = catalogOf([...beside, byApi(source), byApi(view)]);
+    const catalog = catalogOf([...beside, source, view]);
     const plan = await preparePlan(app.registry, catalog);
     await applyPlan(app.registry, plan, {
       author,
@@ -57,10 +56,6 @@ export function featureDefiner(app: App): DefineFeature {
     );
     return { version: now!.version, created };
   };
-}
-
-function byApi<D extends Source | FeatureView>(definition: D): D {
-  return { ...definition, tags: { ...definition.tags, ...BY_API } };
 }
 
 function surveyor(app: App, catalog: Catalog) {

@@ -6,5 +6,6 @@ export type { PageCounter } from './pages.ts';
 export type { DataRoots } from './paths.ts';
 export { buildServer, type ServerOptions } from './server.ts';
 export { compileMembers, compileService, type ServiceProgram } from './service_program.ts';
+export { DEFINED_BY } from './sql_feature.ts';
 export { type RequestRow, VectorReader, Vectors } from './vector.ts';
 export { requestRow } from './vectors_route.ts';
