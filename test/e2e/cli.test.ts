@@ -1,6 +1,6 @@
 /** The command line: a project's whole life, every command by --json and for people. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { copyOf, edit, json, run, scaffolded, sql, startServer, temporary } from './support.ts';
@@ -136,6 +136,36 @@ test('features are listed, searched and shown with their lineage', async () => {
   assert.deepEqual(lineage.models, ['fraud-detector']);
 });
 
+test('pushed events are in the next read, however often they are pushed', async () => {
+  const fresh = copyOf(project, 'pushed');
+  writeFileSync(
+    join(fresh, 'new.csv'),
+    'tx_id,at,customer_id,amount\n1001,2024-03-19T23:59:59.999999Z,1,1000\n1002,2024-03-20T00:00:00Z,1,2000\n',
+  );
+  const value = async () => (await json(fresh, 'get', 'fraud_v1', ...GET)).features;
+  const before = await value();
+  const pushed = await json(fresh, 'push', 'transactions', 'new.csv');
+  assert.deepEqual([pushed.rows, pushed.fresh], [2, true]);
+  const now = await value();
+  assert.equal(
+    now.tx_count_1d,
+    before.tx_count_1d + 1,
+    'what lies on the very time is not before it',
+  );
+  assert.equal(now.last_5_amounts.at(-1), 1000);
+  const again = await json(fresh, 'push', 'transactions', 'new.csv');
+  assert.deepEqual([again.rows, again.fresh], [2, false]);
+  await json(fresh, 'push', 'transactions', 'new.csv', '--batch-id', 'another');
+  assert.deepEqual(await value(), now);
+  // History has them too, once: a full run finds nothing to write.
+  const [view] = await json(fresh, 'materialize', '--full');
+  assert.deepEqual([view.rows, view.written], [402, 0]);
+  const checks: { ok: boolean }[] = await json(fresh, 'doctor');
+  assert.ok(checks.length > 0 && checks.every(({ ok }) => ok), JSON.stringify(checks));
+  edit(fresh, 'samewise.config.json', 'features.ts', 'feature.ts');
+  assert.equal((await run(fresh, 'doctor')).code, 3);
+});
+
 test('jobs tell what ran', async () => {
   const jobs = await json(project, 'jobs', '--view', 'customer_spending');
   assert.deepEqual([...new Set(jobs.map((job: { status: string }) => job.status))], ['succeeded']);
@@ -143,7 +173,7 @@ test('jobs tell what ran', async () => {
 });
 
 test('a changed window is a new version; the old one is served until it is retired', async () => {
-  edit(project, 'features.ts', "over('1d')", "over('2d')");
+  edit(project, 'features.ts', "over('1d')", "over('10d')");
   const { changes } = await json(project, 'plan');
   const versions = changes.map((c: any) => `${c.name}@${c.after}`);
   assert.ok(versions.includes('fraud_v1@2'), versions.join());
@@ -157,13 +187,13 @@ test('a changed window is a new version; the old one is served until it is retir
   ]);
   const count = async (service: string) =>
     (await json(project, 'get', service, ...GET)).features.tx_count_1d;
-  const [one, two] = [await expected(1, '2024-03-20', 1), await expected(1, '2024-03-20', 2)];
+  const [one, two] = [await expected(1, '2024-03-20', 1), await expected(1, '2024-03-20', 10)];
   assert.notEqual(one.n, two.n);
   assert.deepEqual([await count('fraud_v1@1'), await count('fraud_v1')], [one.n, two.n]);
   await json(project, 'retire', 'fraud_v1@1');
   const gone = await run(project, 'get', 'fraud_v1@1', ...GET);
   assert.deepEqual([gone.code, gone.stdout], [1, '']);
-  assert.match(gone.stderr, /error plan\/unknown-object: .*fraud_v1@1/);
+  assert.match(gone.stderr, /error plan\/unknown-object: .*version 1 .*fraud_v1/);
   assert.deepEqual(
     (await json(project, 'materialize')).map((v: any) => `${v.view}@${v.version}`),
     ['customer_spending@2'],

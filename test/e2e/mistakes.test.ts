@@ -219,3 +219,38 @@ test('labels that cannot be used leave no file', async () => {
   assert.ok(!existsSync(join(project, 'out.parquet')));
   assert.ok(!existsSync(join(project, 'out.parquet.manifest.json')));
 });
+
+test('a file of events with one wrong value is pushed not at all', async () => {
+  const head = 'tx_id,at,customer_id,amount\n2001,2024-03-25,1,5\n';
+  const files = {
+    nan: '2002,2024-03-25,1,NaN',
+    time: '2002,noon,1,5',
+    word: '2002,2024-03-25,1,five',
+  };
+  for (const [name, line] of Object.entries(files))
+    writeFileSync(join(project, `${name}.csv`), `${head}${line}\n`);
+  writeFileSync(join(project, 'short.csv'), 'tx_id,at,customer_id\n2001,2024-03-25,1\n');
+  const push = (file: string, source = 'transactions') => ['push', source, file];
+  const at = (file: string, column: string) => ({ file: join(project, file), row: 1, column });
+  await allRefused(project, [
+    [push('nan.csv'), { exit: 1, code: 'types/nan', where: at('nan.csv', 'amount'), hint: /null/ }],
+    [
+      push('time.csv'),
+      { exit: 1, code: 'time/unreadable', where: at('time.csv', 'at'), says: /noon/, hint: /2024/ },
+    ],
+    [
+      push('word.csv'),
+      { exit: 1, code: 'offline/wrong-value', where: at('word.csv', 'amount'), says: /five/ },
+    ],
+    [push('short.csv'), { exit: 1, code: 'offline/missing-column', where: { column: 'amount' } }],
+    [
+      push('nan.csv', 'transaction'),
+      { exit: 1, code: 'app/unknown-source', hint: /did you mean "transactions"/ },
+    ],
+  ]);
+  const { json } = await run(
+    ...([project, 'get', 'fraud_v1', '-k', 'customer_id=1', '-r', 'amount=1'] as const),
+    ...(['--at', '2024-03-25T00:00:01Z', '--json'] as const),
+  );
+  assert.notEqual(json.features.last_5_amounts.at(-1), 5);
+});
