@@ -7,10 +7,9 @@
  * NaN and the infinities are counted apart: taking them away again brings the finite sum back.
  */
 import type { ByteReader, ByteWriter } from '../base/bytes.ts';
-import { certainQuotient } from './certain.ts';
 import { readSigned, writeSigned } from './codec.ts';
 import { quotient } from './rational.ts';
-import { isOfUsualSize, roundDigits, type TwoFloats } from './rounding.ts';
+import { roundDigits, type TwoFloats, usualQuotient } from './rounding.ts';
 
 const RADIX = 4294967296;
 const HALF_RADIX = RADIX / 2;
@@ -183,10 +182,8 @@ export class ExactSum {
     this.twoFloats(parts);
     const { high, low } = parts;
     if (high === 0) return 0;
-    if (isOfUsualSize(high)) {
-      const certain = certainQuotient(high, low, 0, count);
-      if (!Number.isNaN(certain)) return certain;
-    }
+    const certain = usualQuotient(high, low, count);
+    if (!Number.isNaN(certain)) return certain;
     const { integer, exponent } = this.exact();
     return quotient(integer, BigInt(count), exponent);
   }

@@ -1,4 +1,5 @@
 /** Rounding of numbers written to the base 2^32 (see exact_sum.ts) to float64. */
+import { certainQuotient } from './certain.ts';
 import { powerOfTwo } from './float_bits.ts';
 
 const RADIX = 4294967296;
@@ -45,6 +46,17 @@ export function roundDigits(digits: Float64Array, base: number, into: TwoFloats)
 export function isOfUsualSize(x: number): boolean {
   const size = Math.abs(x);
   return (size > 2 ** -400 && size < 2 ** 400) || size === 0;
+}
+
+/**
+ * (high + low) / divisor, rounded once, where high is the nearest float64 to the dividend (as `roundDigits` gives them) and
+ * the divisor a positive whole number; NaN where only exact arithmetic can tell.
+ */
+export function usualQuotient(high: number, low: number, divisor: number): number {
+  if (!isOfUsualSize(high)) return Number.NaN;
+  // Halving commutes with rounding. Half of two numbers is often a tie, which the way below leaves open.
+  if (divisor <= 2 ** 30 && (divisor & (divisor - 1)) === 0) return high / divisor;
+  return certainQuotient(high, low, 0, divisor);
 }
 
 /** 2^(32·k) for k from −31 to 31. */
