@@ -71,6 +71,9 @@ export interface KeyedEvents {
   readonly keys: readonly Uint8Array[];
   readonly starts: Int32Array;
   readonly events: Events;
+  /** As-served only: a read at T sees row r iff visibleFrom[r] < T <= visibleTo[r] as well (null: all rows stay visible). */
+  readonly visibleFrom?: Float64Array;
+  readonly visibleTo?: Float64Array | null;
 }
 
 /** Which history of a view to read. */
@@ -83,6 +86,8 @@ export interface HistoryRequest extends Running {
   readonly changedSinceUs: InstantUs | null;
   /** Only these encoded entity keys; null: all. */
   readonly keys: readonly Uint8Array[] | null;
+  /** `final` by default. `as-served`: every version that ever stood, and from when to when. */
+  readonly knowledge?: Knowledge;
 }
 
 /** The values of a view at one instant. */
@@ -119,6 +124,14 @@ export interface EventsFileRequest {
   readonly limit: number;
 }
 
+/** What a check against leakage found: rows that were sampled, cuts that were tried, and each feature that changed. */
+export interface LeakageCheck {
+  readonly ok: boolean;
+  readonly rows: number;
+  readonly cuts: number;
+  readonly findings: readonly string[];
+}
+
 /** Where history lies; see the head of this file. */
 export interface OfflineStore {
   train(request: TrainingRequest): Promise<TrainingResult>;
@@ -153,5 +166,10 @@ export interface OfflineStore {
   readEvents(request: EventsFileRequest): Promise<Record<string, Scalar | null>[]>;
   /** Some rows of the training set of a manifest, the same ones each time: what a proof compares. */
   sample(manifestPath: string, rows: number): Promise<TrainingSample>;
+  /**
+   * Builds about so many of a training set's rows again without the events at or behind a few cuts in time; a row before a
+   * cut that changes is a leak from its future.
+   */
+  verifyLeakage(manifestPath: string, rows: number, running?: Running): Promise<LeakageCheck>;
   close(): Promise<void>;
 }

@@ -34,7 +34,7 @@ export async function* keyedHistory(
       connection,
       program,
       scan,
-      knowledge: 'final',
+      knowledge: request.knowledge ?? 'final',
       only: all ? null : (keys) => ['true', ...conditions(keys)].join(' AND '),
       onRows: (read) => {
         rows += read;
@@ -43,7 +43,7 @@ export async function* keyedHistory(
     });
     for await (const batch of events) {
       request.signal?.throwIfAborted();
-      yield encoded(batch, program);
+      yield encoded(batch, program, request.knowledge === 'as-served');
     }
   } catch (error) {
     request.signal?.throwIfAborted();
@@ -99,7 +99,11 @@ async function tableOfKeys(
   return table;
 }
 
-function encoded({ keys, resolved }: KeyedBatch, { keyDtypes }: ViewProgram): KeyedEvents {
+function encoded(
+  { keys, resolved }: KeyedBatch,
+  { keyDtypes }: ViewProgram,
+  asServed: boolean,
+): KeyedEvents {
   const count = keys[0]!.length;
   const bytes = Array.from({ length: count }, (_, row) =>
     encodeKey(
@@ -107,5 +111,6 @@ function encoded({ keys, resolved }: KeyedBatch, { keyDtypes }: ViewProgram): Ke
       keyDtypes,
     ),
   );
-  return { keys: bytes, starts: resolved.starts, events: resolved.events };
+  const { starts, events, visibleFrom, visibleTo } = resolved;
+  return { keys: bytes, starts, events, ...(asServed ? { visibleFrom, visibleTo } : {}) };
 }

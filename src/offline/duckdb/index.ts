@@ -8,6 +8,7 @@ import { estimateSource } from './estimate.ts';
 import { Feeds } from './feed.ts';
 import { keyedHistory } from './history.ts';
 import { keepRows } from './labels.ts';
+import { checkLeakage } from './leakage.ts';
 import {
   differences,
   labelsPath,
@@ -66,6 +67,8 @@ export async function openDuckdbStore(options: DuckdbStoreOptions): Promise<Offl
     append: (request) => appendHistory(context, request),
     readEvents: (request) => readEventsFile(context, request),
     sample: (path, rows) => sampleTraining(context, path, rows),
+    verifyLeakage: (path, rows, running = {}) =>
+      checkLeakage(context, readManifest(path), rows, running),
     close: async () => engine.close(),
   };
 }

@@ -43,6 +43,7 @@ export interface LookupRequest {
   readonly asked: Asked;
   readonly through: boolean;
   readonly knowledge: Knowledge;
+  readonly beforeUs: InstantUs | null;
   readonly signal: AbortSignal | undefined;
   readonly onHistory: (rows: number) => void;
   readonly onKeyless: (rows: number) => void;
@@ -56,7 +57,13 @@ export async function lookUp(request: LookupRequest, out: Scatter): Promise<read
     withConnection(engine, signal, async (connection) => {
       const { lookup, asked, knowledge } = request;
       const { program } = lookup;
-      const scan = await openScan(connection, program.source, program.sourceColumns, request.paths);
+      const scan = await openScan(
+        connection,
+        program.source,
+        program.sourceColumns,
+        request.paths,
+        request.beforeUs,
+      );
       if (isLatestOnly(request)) {
         try {
           if (await lookUpLatest(request, scan, connection, out)) return scan.files;

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { SamewiseError } from '../../base/errors.ts';
+import type { InstantUs } from '../../base/time.ts';
 import {
   assemble,
   type BatchLocation,
@@ -31,7 +32,11 @@ export interface TrainContext {
 }
 
 /** A request whose labels lie in files or a query. */
-export type BuildRequest = TrainingRequest & { readonly labels: BatchLocation };
+export type BuildRequest = TrainingRequest & {
+  readonly labels: BatchLocation;
+  /** As if nothing had happened at or after this; see `openScan`. */
+  readonly beforeUs?: InstantUs | null;
+};
 
 /** What was made, besides the file. */
 export interface Trained {
@@ -202,6 +207,7 @@ class TrainingRun {
           asked,
           through: this.#request.through,
           knowledge: this.#request.knowledge,
+          beforeUs: this.#request.beforeUs ?? null,
           signal: this.#request.signal,
           onHistory: (rows) => {
             this.#scanned[source.name] = (this.#scanned[source.name] ?? 0) + rows;
