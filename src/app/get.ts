@@ -29,7 +29,7 @@ export async function getVector(
   time: { readonly atUs: number | null; readonly through: boolean },
 ): Promise<Vector> {
   const { catalog, members } = ask(await app.registry.load(), what);
-  const program = compileMembers(catalog, members);
+  const program = compileMembers(catalog, members, what);
   const typed = Object.fromEntries(
     Object.entries(given).map(([name, text]) => {
       const dtype = program.inputs.find((field) => field.name === name)?.dtype;
@@ -40,7 +40,7 @@ export async function getVector(
   const reader = new VectorReader(app.online, { pages: () => {}, bytes: () => {} });
   const vectors = await reader.read(
     program,
-    [requestRow(program, typed, 'the entity')],
+    [requestRow(program, typed, 'entity')],
     time.through ? atUs + 1 : atUs,
   );
   return {

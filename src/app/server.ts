@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
+import { SamewiseError } from '../base/errors.ts';
 import { catalogAt, currentCatalog } from '../plan/index.ts';
 import { buildServer } from '../serving/index.ts';
 import { featureDefiner } from './define.ts';
@@ -14,7 +15,7 @@ export interface Listening {
   close(): Promise<void>;
 }
 
-/** Starts the server. Failures behind a 5xx go to `onFailure`; clients are told only that there was one. */
+/** Starts the server. Throws `app/cannot-listen`. Failures behind a 5xx go to `onFailure`; clients are told only that there was one. */
 export async function startServer(
   app: App,
   options: {
@@ -42,7 +43,16 @@ export async function startServer(
     version: options.version,
     onFailure: options.onFailure,
   });
-  const url = await server.listen({ host: options.host, port: options.port });
+  const url = await server.listen({ host: options.host, port: options.port }).catch((cause) => {
+    throw new SamewiseError(
+      'app/cannot-listen',
+      `cannot listen on ${options.host}:${options.port}: ${cause.message}`,
+      {
+        hint: 'choose a port that is free with --port (0 takes any), and an address of this machine',
+        cause,
+      },
+    );
+  });
   return {
     url,
     close: async () => {

@@ -117,6 +117,14 @@ test('misspelt commands, options and names', async () => {
       { exit: 1, code: 'serving/missing-field', hint: /customer_id/ },
     ],
     [
+      ['serve', '--port', '99999'],
+      { exit: 1, code: 'app/cannot-listen', says: /99999/, hint: /--port/ },
+    ],
+    [
+      ['serve', '--host', '192.0.2.1'],
+      { exit: 1, code: 'app/cannot-listen', says: /192\.0\.2\.1/, hint: /address/ },
+    ],
+    [
       ['get', 'fraud_v1', '-k', 'customer_id=abc', '-r', 'amount=1'],
       { exit: 1, code: 'types/wrong-type', says: /abc/, hint: /whole number/ },
     ],
