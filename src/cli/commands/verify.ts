@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { type Leak, proveNoLeakage } from '../../app/leakage.ts';
 import { type Mismatch, prove } from '../../app/prove.ts';
 import { formatCount } from '../../base/numbers.ts';
 import { command, whole, withApp } from '../command.ts';
@@ -7,8 +8,12 @@ import { table } from '../output.ts';
 /** Exit code of a check that ran and found something. */
 const FOUND = 3;
 
+/** How many rows `--leakage` looks at unless told. */
+const LEAKAGE_ROWS = 1000;
+
 interface Options {
   readonly online?: number;
+  readonly leakage?: number | true;
 }
 
 /** `samewise verify`: a training set against its manifest, its sources, and the online store. */
@@ -20,6 +25,7 @@ export function verify(program: Command): void {
       [
         'verify training.parquet.manifest.json',
         'verify training.parquet.manifest.json --online 1000',
+        'verify training.parquet.manifest.json --leakage',
       ],
     )
       .argument('<manifest>')
@@ -28,13 +34,28 @@ export function verify(program: Command): void {
         'also read so many rows online at their own time: the same bits?',
         whole,
       )
+      .option(
+        '--leakage [rows]',
+        `also compute so many rows (${formatCount(LEAKAGE_ROWS)} unless told) from a history without the future: the same bits?`,
+        whole,
+      )
       .action((manifest: string, options: Options, self: Command) =>
         withApp(self, async ({ app, out, signal }) => {
           const { ok, findings } = await app.offline.verify(manifest, { signal });
           const proof =
             options.online === undefined ? null : await prove(app, manifest, options.online);
-          if (!ok || (proof !== null && proof.mismatches.length > 0)) process.exitCode = FOUND;
-          out.result({ ok: process.exitCode !== FOUND, findings, online: proof }, () =>
+          const leakage =
+            options.leakage === undefined
+              ? null
+              : await proveNoLeakage(
+                  app.offline,
+                  manifest,
+                  options.leakage === true ? LEAKAGE_ROWS : options.leakage,
+                  signal,
+                );
+          const differs = (proof?.mismatches.length ?? 0) + (leakage?.leaks.length ?? 0);
+          if (!ok || differs > 0) process.exitCode = FOUND;
+          out.result({ ok: ok && differs === 0, findings, online: proof, leakage }, () =>
             [
               ok
                 ? 'The training set, its labels and its sources are as the manifest says.'
@@ -44,6 +65,12 @@ export function verify(program: Command): void {
                 : [
                     `Online: ${formatCount(proof.values)} values of ${formatCount(proof.rows)} rows read at their own time, ${formatCount(proof.mismatches.length)} mismatches.`,
                     ...(proof.mismatches.length > 0 ? [printMismatches(proof.mismatches)] : []),
+                  ]),
+              ...(leakage === null
+                ? []
+                : [
+                    `Leakage: ${formatCount(leakage.values)} values of ${formatCount(leakage.rows)} rows computed with ${formatCount(leakage.hidden)} events at or after their time taken out, ${formatCount(leakage.leaks.length)} differ.`,
+                    ...(leakage.leaks.length > 0 ? [printLeaks(leakage.leaks)] : []),
                   ]),
             ].join('\n'),
           );
@@ -56,5 +83,12 @@ function printMismatches(mismatches: readonly Mismatch[]): string {
   return table(
     ['row', 'at', 'feature', 'training', 'online'],
     mismatches.slice(0, 20).map((m) => [m.row, m.at, m.feature, m.training, m.online]),
+  );
+}
+
+function printLeaks(leaks: readonly Leak[]): string {
+  return table(
+    ['row', 'at', 'feature', 'training', 'from the past alone'],
+    leaks.slice(0, 20).map((leak) => [leak.row, leak.at, leak.feature, leak.training, leak.past]),
   );
 }
