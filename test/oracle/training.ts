@@ -18,6 +18,7 @@ import {
 import { compareContent } from '../../src/timeline/identity.ts';
 import type { Batch, Schema } from '../../src/types/batch.ts';
 import { type Column, columnOf } from '../../src/types/column.ts';
+import { float64 } from '../../src/types/dtype.ts';
 import { coerce, type Scalar, sameScalar } from '../../src/types/scalar.ts';
 import { evaluateRow } from './expr.ts';
 
@@ -149,12 +150,21 @@ function events(view: FeatureView, source: Source, known: readonly Delivered[]):
     (view.where === null || evaluateRow(view.where, batch, i).v === true);
   const inputs = view.features.flatMap(({ input }) => (input === null ? [] : [input]));
   const distinct = [...new Map(inputs.map((input) => [JSON.stringify(input), input])).values()];
-  const contents = distinct.map((input) =>
+  // Of two rows of one id and one arrival the content decides, and where a row lies is part of it.
+  const place = [
+    ...view.keys.map((column) => batch.columns[column]!),
+    columnOf(
+      float64,
+      known.map(({ row }) => timeOf(source, row)),
+    ),
+  ];
+  const inputColumns = distinct.map((input) =>
     columnOf(
       evaluateRow(input, oneNull(source), 0).t,
       known.map((_, i) => evaluateRow(input, batch, i).v),
     ),
   );
+  const contents = source.mutable ? [...place, ...inputColumns] : inputColumns;
   const all = known.map((delivered, i) => ({
     ...delivered,
     i,

@@ -106,17 +106,13 @@ async function* mutableEvents(request: EventsRequest): AsyncGenerator<KeyedBatch
         request.onRows?.(batch.length);
         const leaves = leavesView(request, batch);
         const changes = changesOf(program, scan, batch, leaves);
-        const { rows: stand, visibleTo } = resolveById(changes, request.knowledge);
+        // Of two rows of one id and one arrival the content decides, and where a row lies is part of it.
+        const place = [...view.keys.map((key) => batch.columns[key]!), number(changes.timeUs)];
+        const whole = { ...changes, columns: [...place, ...changes.columns] };
+        const { rows: stand, visibleTo } = resolveById(whole, request.knowledge);
         const columns: Record<string, Column> = {};
         view.keys.forEach((key, i) => {
           columns[`samewise:k${i}`] = takeRows(batch.columns[key]!, stand);
-        });
-        const number = (data: Float64Array): Column => ({
-          kind: 'float64',
-          dtype: float64,
-          length: data.length,
-          validity: null,
-          data,
         });
         columns[TIME] = takeRows(number(changes.timeUs), stand);
         columns[ARRIVAL] = takeRows(number(changes.arrivalUs ?? changes.timeUs), stand);
@@ -329,4 +325,8 @@ function floats(column: Column): Float64Array {
 function ids(column: Column): BigInt64Array {
   assert(column.kind === 'int64', 'a column of ids');
   return column.data;
+}
+
+function number(data: Float64Array): Column {
+  return { kind: 'float64', dtype: float64, length: data.length, validity: null, data };
 }
