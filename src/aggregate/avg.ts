@@ -1,6 +1,7 @@
 /** avg: the exact sum over the count, rounded once. Null where there are no values, and where IEEE gives NaN (∞ − ∞). */
 import { float64 } from '../types/dtype.ts';
 import { type AggregateDefinition, NUMERIC_INPUT } from './definition.ts';
+import { usualQuotient } from './rounding.ts';
 import { overTotal, type Total } from './total.ts';
 
 export const avg: AggregateDefinition = {
@@ -9,10 +10,14 @@ export const avg: AggregateDefinition = {
   params: {},
   input: NUMERIC_INPUT,
   outputText: 'float64',
-  make: () => overTotal('avg', float64, mean),
+  make: () => overTotal('avg', float64, mean, undefined, meanOf),
 };
 
 function mean({ n, sum }: Total): number | null {
   const value = sum.dividedBy(n);
   return Number.isNaN(value) ? null : value;
+}
+
+function meanOf(high: number, low: number, n: number): number {
+  return high === 0 ? 0 : usualQuotient(high, low, n);
 }

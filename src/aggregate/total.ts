@@ -6,7 +6,9 @@ import type { Scalar } from '../types/scalar.ts';
 import type { Aggregate } from './aggregate.ts';
 import { addInt64Range, addRange } from './exact_ranges.ts';
 import { ExactSum } from './exact_sum.ts';
+import type { TwoFloats } from './rounding.ts';
 import { int64Halves, numericData } from './rows.ts';
+import { twoFloatSum } from './two_float_sum.ts';
 
 export interface Total {
   /** Values added; null rows are none. */
@@ -14,12 +16,17 @@ export interface Total {
   readonly sum: ExactSum;
 }
 
+/** The sum of few rows. */
+const few: TwoFloats = { high: 0, low: 0 };
+
 /** An aggregate of that state; `valueFrom` is called for n > 0 only. */
 export function overTotal(
   fn: string,
   output: Dtype,
   valueFrom: (state: Total) => Scalar | null,
   emitValue?: (state: Total, out: ColumnBuilder) => void,
+  /** The value from an exact sum high + low, where that is its rounding and its rest; NaN if it leaves the value open. */
+  roundedOf: (high: number, low: number, n: number) => number = (high) => high,
 ): Aggregate<Total> {
   const result = (state: Total): Scalar | null => (state.n === 0 ? null : valueFrom(state));
   const emit = (state: Total, out: ColumnBuilder): void => {
@@ -46,6 +53,18 @@ export function overTotal(
     absorbEncoded,
     result,
     emit,
+    emitRows: (input, lo, hi, out) => {
+      if (input!.kind === 'int64') return false;
+      const n = twoFloatSum(numericData(input!), input!.validity, lo, hi, few);
+      if (n < 0) return false;
+      if (n === 0) out.pushNull();
+      else {
+        const value = roundedOf(few.high, few.low, n);
+        if (Number.isNaN(value)) return false;
+        out.pushNumber(value);
+      }
+      return true;
+    },
     encode,
     decode: (reader) => {
       const state = create();

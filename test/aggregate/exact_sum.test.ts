@@ -7,6 +7,7 @@ import { addRange, addSquares } from '../../src/aggregate/exact_ranges.ts';
 import { ExactSum } from '../../src/aggregate/exact_sum.ts';
 import { exactFloat } from '../../src/aggregate/float_bits.ts';
 import { quotient, rootOfQuotient } from '../../src/aggregate/rational.ts';
+import { twoFloatSum } from '../../src/aggregate/two_float_sum.ts';
 import { ByteReader, ByteWriter } from '../../src/base/bytes.ts';
 import { float64 } from '../../src/types/dtype.ts';
 import { naive, nearestFloat } from '../oracle/aggregate.ts';
@@ -36,6 +37,29 @@ test('sum and mean are the nearest float to the real ones', () => {
     }),
     { numRuns: cases(1000) },
   );
+});
+
+test('a sum of few rows in two floats is exact, or refused', () => {
+  const far = fc
+    .tuple(fc.integer({ min: -3, max: 3 }), fc.constantFrom(-1080, -70, -53, 0, 53, 70, 960))
+    .map(([whole, exponent]) => whole * 2 ** exponent);
+  const parts = { high: 0, low: 0 };
+  fc.assert(
+    fc.property(fc.array(fc.oneof(far, floats), { maxLength: 12 }), (values) => {
+      const n = twoFloatSum(Float64Array.from(values), null, 0, values.length, parts);
+      if (n < 0) return;
+      assert.equal(n, values.length);
+      const sum = sumOf(values);
+      assert.equal(parts.high, sum.rounded());
+      sum.add(parts.high, -1);
+      sum.add(parts.low, -1);
+      assert.equal(sum.exact().integer, 0n);
+    }),
+    { numRuns: cases(1000) },
+  );
+  const money = Float64Array.from({ length: 64 }, (_, i) => (i * 7919) / 100);
+  assert.equal(twoFloatSum(money, null, 0, 64, parts), 64);
+  assert.equal(twoFloatSum(Float64Array.of(2 ** 960, 2 ** 70, 1), null, 0, 3, parts), -1);
 });
 
 test('means of numbers that lie next to ties, by divisors great and small', () => {
