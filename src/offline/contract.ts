@@ -6,6 +6,7 @@
  */
 import type { InstantUs } from '../base/time.ts';
 import type { BatchLocation, Catalog, Member, Source } from '../model/definitions.ts';
+import type { Tombstones } from '../timeline/index.ts';
 import type { Events } from '../timeline/layout.ts';
 import type { Batch } from '../types/batch.ts';
 import type { Scalar } from '../types/scalar.ts';
@@ -71,6 +72,11 @@ export interface KeyedEvents {
   readonly keys: readonly Uint8Array[];
   readonly starts: Int32Array;
   readonly events: Events;
+  /**
+   * What was taken away of each key, so that it stays so when it is delivered again. A key may have nothing else; it may also
+   * have nothing at all, if a row of a mutable source was under it once. Empty for `as-served`.
+   */
+  readonly tombstones: Tombstones;
   /** As-served only: a read at T sees row r iff visibleFrom[r] < T <= visibleTo[r] as well (null: all rows stay visible). */
   readonly visibleFrom?: Float64Array;
   readonly visibleTo?: Float64Array | null;
@@ -124,14 +130,6 @@ export interface EventsFileRequest {
   readonly limit: number;
 }
 
-/** What a check against leakage found: rows that were sampled, cuts that were tried, and each feature that changed. */
-export interface LeakageCheck {
-  readonly ok: boolean;
-  readonly rows: number;
-  readonly cuts: number;
-  readonly findings: readonly string[];
-}
-
 /** Where history lies; see the head of this file. */
 export interface OfflineStore {
   train(request: TrainingRequest): Promise<TrainingResult>;
@@ -166,10 +164,5 @@ export interface OfflineStore {
   readEvents(request: EventsFileRequest): Promise<Record<string, Scalar | null>[]>;
   /** Some rows of the training set of a manifest, the same ones each time: what a proof compares. */
   sample(manifestPath: string, rows: number): Promise<TrainingSample>;
-  /**
-   * Builds about so many of a training set's rows again without the events at or behind a few cuts in time; a row before a
-   * cut that changes is a leak from its future.
-   */
-  verifyLeakage(manifestPath: string, rows: number, running?: Running): Promise<LeakageCheck>;
   close(): Promise<void>;
 }

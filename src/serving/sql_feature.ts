@@ -4,6 +4,7 @@ import { LIFETIME } from '../aggregate/window.ts';
 import { SamewiseError } from '../base/errors.ts';
 import type { Catalog, Entity, Feature, FeatureView, Source } from '../model/definitions.ts';
 import { type Dtype, parseDtype, timestamp } from '../types/dtype.ts';
+import { sqlType } from '../types/sql.ts';
 
 export interface SqlFeatureRequest {
   readonly name: string;
@@ -109,34 +110,6 @@ function wrapped({ name, source }: SqlFeatureRequest, entity: Entity, dtype: Dty
 
 function quoted(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
-}
-
-/** The name of a type in DuckDB's SQL. */
-function sqlType(dtype: Dtype): string {
-  switch (dtype.kind) {
-    case 'bool':
-      return 'BOOLEAN';
-    case 'int32':
-      return 'INTEGER';
-    case 'int64':
-      return 'BIGINT';
-    case 'float32':
-      return 'FLOAT';
-    case 'float64':
-      return 'DOUBLE';
-    case 'string':
-      return 'VARCHAR';
-    case 'bytes':
-      return 'BLOB';
-    case 'timestamp':
-      return 'TIMESTAMP';
-    case 'date':
-      return 'DATE';
-    case 'list':
-      return `${sqlType(dtype.of)}[]`;
-    case 'vector':
-      return `FLOAT[${dtype.size}]`;
-  }
 }
 
 /** Refuses a name under which something lies that was not defined over HTTP. Throws `serving/name-taken`. */

@@ -8,7 +8,7 @@ import fc from 'fast-check';
 import { appendBatch, createTable } from '../../src/offline/duckdb/append_table.ts';
 import { name, openEngine, text } from '../../src/offline/duckdb/engine.ts';
 import { Feeds } from '../../src/offline/duckdb/feed.ts';
-import { readAll, readBatches, sqlType, wireExpression } from '../../src/offline/duckdb/read.ts';
+import { readAll, readBatches, wireExpression } from '../../src/offline/duckdb/read.ts';
 import { copyQuery } from '../../src/offline/duckdb/write.ts';
 import type { Batch, Schema } from '../../src/types/batch.ts';
 import { columnOf, scalarsOf } from '../../src/types/column.ts';
@@ -28,6 +28,7 @@ import {
   vector,
 } from '../../src/types/dtype.ts';
 import { type Scalar, sameScalar } from '../../src/types/scalar.ts';
+import { sqlType } from '../../src/types/sql.ts';
 import { cases } from '../support/cases.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'samewise-read-write-'));

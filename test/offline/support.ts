@@ -7,11 +7,12 @@ import type { OfflineStore } from '../../src/offline/contract.ts';
 import { type Engine, openEngine, text } from '../../src/offline/duckdb/engine.ts';
 import { Feeds } from '../../src/offline/duckdb/feed.ts';
 import { openDuckdbStore } from '../../src/offline/duckdb/index.ts';
-import { readAll, sqlType, wireExpression } from '../../src/offline/duckdb/read.ts';
+import { readAll, wireExpression } from '../../src/offline/duckdb/read.ts';
 import { describe } from '../../src/offline/duckdb/scan.ts';
 import { copyQuery } from '../../src/offline/duckdb/write.ts';
 import type { Schema } from '../../src/types/batch.ts';
 import { columnOf, scalarAt } from '../../src/types/column.ts';
+import { sqlType } from '../../src/types/sql.ts';
 import type { Row } from '../oracle/training.ts';
 
 export interface Project {

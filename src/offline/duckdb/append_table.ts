@@ -1,9 +1,9 @@
 /** Tables of intermediate results inside DuckDB, which spills them. */
 import type { DuckDBConnection } from '@duckdb/node-api';
 import type { Batch, Schema } from '../../types/batch.ts';
+import { sqlType } from '../../types/sql.ts';
 import { CHUNK_ROWS, fillChunk, newChunk } from './chunks.ts';
 import { name } from './engine.ts';
-import { sqlType } from './read.ts';
 
 /** Creates a table with the columns of `schema`; gives its name back. */
 export async function createTable(

@@ -1,6 +1,6 @@
 /** How a column of a file becomes a declared type without loss, in SQL; anything else is a wrong type. */
 import type { Dtype } from '../../types/dtype.ts';
-import { sqlType } from './read.ts';
+import { sqlType } from '../../types/sql.ts';
 
 /** A cast: `sql` is right where `guard` holds (null: everywhere), and is an error of DuckDB's where the value does not fit. */
 export interface Cast {

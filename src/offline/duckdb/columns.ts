@@ -1,6 +1,6 @@
 /** Slicing, joining, comparing and picking of columns in bulk. */
 import { assert } from '../../base/errors.ts';
-import type { Batch, Schema } from '../../types/batch.ts';
+import type { Batch } from '../../types/batch.ts';
 import {
   type BytesColumn,
   type Column,
@@ -109,14 +109,6 @@ export function mapBatch(batch: Batch, length: number, each: (column: Column) =>
   const columns: Record<string, Column> = {};
   for (const [name, column] of Object.entries(batch.columns)) columns[name] = each(column);
   return { length, columns };
-}
-
-/** A batch of no rows. */
-export function emptyBatch(schema: Schema): Batch {
-  const columns = Object.fromEntries(
-    schema.map(({ name, dtype }) => [name, new ColumnBuilder(dtype).finish()]),
-  );
-  return { length: 0, columns };
 }
 
 /** Where the rows of a sorted key start: the first row of each run of equal keys, and the length at the end. */

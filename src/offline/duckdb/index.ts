@@ -8,7 +8,6 @@ import { estimateSource } from './estimate.ts';
 import { Feeds } from './feed.ts';
 import { keyedHistory } from './history.ts';
 import { keepRows } from './labels.ts';
-import { checkLeakage } from './leakage.ts';
 import {
   differences,
   labelsPath,
@@ -23,6 +22,7 @@ import { sampleTraining } from './sample.ts';
 import { writeSnapshot } from './snapshot.ts';
 import { buildTrainingSet, type TrainContext } from './train.ts';
 
+/** Where the store keeps things and what it may use. */
 export interface DuckdbStoreOptions {
   /** Where pushed events are kept: `<historyDir>/<source>/*.parquet`. */
   readonly historyDir: string;
@@ -67,8 +67,6 @@ export async function openDuckdbStore(options: DuckdbStoreOptions): Promise<Offl
     append: (request) => appendHistory(context, request),
     readEvents: (request) => readEventsFile(context, request),
     sample: (path, rows) => sampleTraining(context, path, rows),
-    verifyLeakage: (path, rows, running = {}) =>
-      checkLeakage(context, readManifest(path), rows, running),
     close: async () => engine.close(),
   };
 }

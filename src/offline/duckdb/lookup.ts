@@ -43,7 +43,6 @@ export interface LookupRequest {
   readonly asked: Asked;
   readonly through: boolean;
   readonly knowledge: Knowledge;
-  readonly beforeUs: InstantUs | null;
   readonly signal: AbortSignal | undefined;
   readonly onHistory: (rows: number) => void;
   readonly onKeyless: (rows: number) => void;
@@ -57,13 +56,7 @@ export async function lookUp(request: LookupRequest, out: Scatter): Promise<read
     withConnection(engine, signal, async (connection) => {
       const { lookup, asked, knowledge } = request;
       const { program } = lookup;
-      const scan = await openScan(
-        connection,
-        program.source,
-        program.sourceColumns,
-        request.paths,
-        request.beforeUs,
-      );
+      const scan = await openScan(connection, program.source, program.sourceColumns, request.paths);
       if (isLatestOnly(request)) {
         try {
           if (await lookUpLatest(request, scan, connection, out)) return scan.files;
@@ -222,7 +215,7 @@ function seek(cursor: Cursor, keys: readonly Column[], row: number): number {
 }
 
 /** No events. */
-function nothing(layout: Layout): Resolved {
+function nothing(layout: Layout): Omit<Resolved, 'tombstones'> {
   const columns = layout.columns.map((dtype) => new ColumnBuilder(dtype).finish());
   const events = {
     length: 0,

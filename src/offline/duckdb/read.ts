@@ -28,34 +28,6 @@ function holdsInstants(dtype: Dtype): boolean {
   return dtype.kind === 'timestamp' || (dtype.kind === 'list' && holdsInstants(dtype.of));
 }
 
-/** DuckDB's own type of a dtype, as SQL. */
-export function sqlType(dtype: Dtype): string {
-  switch (dtype.kind) {
-    case 'bool':
-      return 'BOOLEAN';
-    case 'int32':
-      return 'INTEGER';
-    case 'int64':
-      return 'BIGINT';
-    case 'float32':
-      return 'FLOAT';
-    case 'float64':
-      return 'DOUBLE';
-    case 'string':
-      return 'VARCHAR';
-    case 'bytes':
-      return 'BLOB';
-    case 'timestamp':
-      return 'TIMESTAMP';
-    case 'date':
-      return 'DATE';
-    case 'list':
-      return `${sqlType(dtype.of)}[]`;
-    case 'vector':
-      return `FLOAT[${dtype.size}]`;
-  }
-}
-
 /**
  * Streams the result of `sql`, whose columns are `schema` in order and in wire form. Batches hold at least `batchRows`
  * rows but for the last, which may be short (never empty). The connection must not be used otherwise meanwhile.

@@ -7,14 +7,13 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { nearest, SamewiseError, type Where } from '../../base/errors.ts';
-import type { InstantUs } from '../../base/time.ts';
 import type { BatchLocation, Source } from '../../model/definitions.ts';
 import type { Field, Schema } from '../../types/batch.ts';
 import { printDtype } from '../../types/dtype.ts';
+import { sqlType } from '../../types/sql.ts';
 import { type Cast, castExpression, castFails, castOf, textCast } from './casts.ts';
 import { duckdbMessage, isDuckdbError, name, rowsOf, text } from './engine.ts';
 import { filesSql, listFiles } from './files.ts';
-import { sqlType } from './read.ts';
 
 export const T = '"samewise:t"';
 export const A = '"samewise:a"';
@@ -53,14 +52,12 @@ export interface Scan {
 /**
  * Opens the scan of `wanted` columns of a source (in the source's order). Checks names and types against the files'
  * metadata: `offline/missing-column`, `offline/wrong-type`, `offline/no-files`, `offline/unreadable-file`. Extra columns are ignored.
- * `beforeUs` leaves out what happened at or after it.
  */
 export async function openScan(
   connection: DuckDBConnection,
   source: Source,
   wanted: readonly string[],
   paths: Paths,
-  beforeUs: InstantUs | null = null,
 ): Promise<Scan> {
   const needed = new Set([...wanted, source.eventTime]);
   if (source.arrivalTime !== null) needed.add(source.arrivalTime);
@@ -86,7 +83,7 @@ export async function openScan(
   }
   return {
     source,
-    sql: before(source, parts.map(({ sql }) => sql).join('\nUNION ALL\n'), beforeUs),
+    sql: parts.map(({ sql }) => sql).join('\nUNION ALL\n'),
     hasArrival: source.arrivalTime !== null || pushed.length > 0,
     hasRetract: source.op !== null || pushed.length > 0,
     files: parts.flatMap(({ relation }) => relation.files ?? []),
@@ -98,15 +95,6 @@ export async function openScan(
       return error;
     },
   };
-}
-
-/** Only events before an instant; of a mutable source all versions of a row that has one before it. */
-function before(source: Source, sql: string, beforeUs: InstantUs | null): string {
-  if (beforeUs === null) return sql;
-  const early = `${T} < make_timestamp(${beforeUs}::BIGINT)`;
-  if (!source.mutable) return `SELECT * FROM (${sql}) WHERE ${early}`;
-  const id = name(source.eventId!);
-  return `SELECT * FROM (${sql}) WHERE ${id} IN (SELECT ${id} FROM (${sql}) WHERE ${early})`;
 }
 
 /** Samewise's own history files of a source, in a fixed order. */

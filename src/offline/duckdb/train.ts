@@ -2,7 +2,6 @@
 import { join } from 'node:path';
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { SamewiseError } from '../../base/errors.ts';
-import type { InstantUs } from '../../base/time.ts';
 import {
   assemble,
   type BatchLocation,
@@ -32,11 +31,7 @@ export interface TrainContext {
 }
 
 /** A request whose labels lie in files or a query. */
-export type BuildRequest = TrainingRequest & {
-  readonly labels: BatchLocation;
-  /** As if nothing had happened at or after this; see `openScan`. */
-  readonly beforeUs?: InstantUs | null;
-};
+export type BuildRequest = TrainingRequest & { readonly labels: BatchLocation };
 
 /** What was made, besides the file. */
 export interface Trained {
@@ -207,7 +202,6 @@ class TrainingRun {
           asked,
           through: this.#request.through,
           knowledge: this.#request.knowledge,
-          beforeUs: this.#request.beforeUs ?? null,
           signal: this.#request.signal,
           onHistory: (rows) => {
             this.#scanned[source.name] = (this.#scanned[source.name] ?? 0) + rows;
