@@ -5,24 +5,21 @@
 import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
-import Type, { type Static } from 'typebox';
-import { Value } from 'typebox/value';
 import { nearest, SamewiseError } from '../base/errors.ts';
 
 export const CONFIG_FILE = 'samewise.config.json';
 
-const ConfigSchema = Type.Object(
-  {
-    definitions: Type.String({ minLength: 1, default: 'features.ts' }),
-    registry: Type.String({ default: 'sqlite:.samewise/registry.db' }),
-    online: Type.String({ default: 'lmdb:.samewise/online' }),
-    offline: Type.String({ default: 'file:.samewise/history' }),
-  },
-  { additionalProperties: false },
-);
+/** What may be set, and what holds where it is not. */
+const DEFAULTS = {
+  definitions: 'features.ts',
+  registry: 'sqlite:.samewise/registry.db',
+  online: 'lmdb:.samewise/online',
+  offline: 'file:.samewise/history',
+} as const;
 
-type Setting = keyof Static<typeof ConfigSchema>;
-const SETTINGS = Object.keys(ConfigSchema.properties) as Setting[];
+type Setting = keyof typeof DEFAULTS;
+type Settings = Readonly<Record<Setting, string>>;
+const SETTINGS = Object.keys(DEFAULTS) as Setting[];
 const FORM: Readonly<Record<Setting, string>> = {
   definitions: 'the TypeScript file that exports the definitions',
   registry: 'sqlite:<file>',
@@ -79,7 +76,7 @@ export function readConfig(
   };
 }
 
-function readFile(file: string): Static<typeof ConfigSchema> {
+function readFile(file: string): Settings {
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
@@ -100,28 +97,31 @@ function readFile(file: string): Static<typeof ConfigSchema> {
       cause,
     });
   }
-  const settings = Value.Default(ConfigSchema, found);
-  if (Value.Check(ConfigSchema, settings)) return settings;
-  throw problemOf(file, settings);
+  const problem = problemOf(file, found);
+  if (problem !== null) throw problem;
+  return { ...DEFAULTS, ...(found as Partial<Settings>) };
 }
 
-function problemOf(file: string, found: unknown): SamewiseError {
+function problemOf(file: string, found: unknown): SamewiseError | null {
   if (found === null || typeof found !== 'object' || Array.isArray(found))
     return new SamewiseError('app/bad-config', 'it is not a JSON object', { where: { file } });
-  const unknown = Object.keys(found).find((name) => !SETTINGS.includes(name as Setting));
-  if (unknown !== undefined) {
-    const meant = nearest(unknown, SETTINGS);
-    return new SamewiseError('app/bad-config', `there is no setting ${JSON.stringify(unknown)}`, {
-      where: { file, field: unknown },
-      hint: meant === undefined ? `settings: ${SETTINGS.join(', ')}` : `did you mean "${meant}"?`,
-    });
+  for (const [name, value] of Object.entries(found)) {
+    const where = { file, field: name };
+    if (!SETTINGS.includes(name as Setting)) {
+      const meant = nearest(name, SETTINGS);
+      return new SamewiseError('app/bad-config', `there is no setting ${JSON.stringify(name)}`, {
+        where,
+        hint: meant === undefined ? `settings: ${SETTINGS.join(', ')}` : `did you mean "${meant}"?`,
+      });
+    }
+    if (typeof value !== 'string' || value === '') {
+      return new SamewiseError('app/bad-config', `${name} is not a text`, {
+        where,
+        hint: `write it as ${FORM[name as Setting]}`,
+      });
+    }
   }
-  const [error] = Value.Errors(ConfigSchema, found);
-  const field = error?.instancePath.slice(1) ?? '';
-  return new SamewiseError('app/bad-config', `${field} ${error?.message ?? 'is wrong'}`, {
-    where: { file, field },
-    hint: FORM[field as Setting] && `write it as ${FORM[field as Setting]}`,
-  });
+  return null;
 }
 
 function place<Kind extends string>(
@@ -129,7 +129,7 @@ function place<Kind extends string>(
   setting: Setting,
   url: string,
   kind: Kind,
-  settings: Static<typeof ConfigSchema>,
+  settings: Settings,
   environment: Readonly<Record<string, string | undefined>>,
 ): Place<Kind> {
   const path = url.startsWith(`${kind}:`) ? url.slice(kind.length + 1) : '';

@@ -3,7 +3,8 @@ import type { Catalog } from '../model/definitions.ts';
 import { catalogOf, definitionsOf } from '../model/index.ts';
 import { applyPlan, currentCatalog, type Plan, preparePlan } from '../plan/index.ts';
 import type { Revision } from '../registry/contract.ts';
-import { DEFINED_BY, type DefineFeature } from '../serving/index.ts';
+import type { DefineFeature } from '../serving/index.ts';
+import { DEFINED_BY } from '../serving/sql_feature.ts';
 import type { App } from './open.ts';
 
 /** What applying the project's definitions would do. */

@@ -1,6 +1,6 @@
 /** What every command shares: the project, the wired app, output, and an orderly end. */
 import { Command } from 'commander';
-import { type App, openApp } from '../app/open.ts';
+import type { App } from '../app/open.ts';
 import { SamewiseError } from '../base/errors.ts';
 import { type InstantUs, parseInstant } from '../base/time.ts';
 import { createOutput, type Output } from './output.ts';
@@ -27,6 +27,8 @@ export async function withApp(
   body: (session: Session) => Promise<void>,
 ): Promise<void> {
   const { out, signal, project } = surroundings(from);
+  // What the stores need is loaded only when a command opens them: help and mistakes answer at once.
+  const { openApp } = await import('../app/open.ts');
   const app = await openApp({ projectDir: project });
   try {
     await body({ app, out, signal });

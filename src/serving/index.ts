@@ -1,11 +1,9 @@
 /** Serving's door: the HTTP server and the reader of feature vectors. */
 export type { DefineFeature } from './context.ts';
 export type { Catalogs } from './definitions.ts';
-export { parseExactJson } from './json.ts';
 export type { PageCounter } from './pages.ts';
 export type { DataRoots } from './paths.ts';
 export { buildServer, type ServerOptions } from './server.ts';
 export { compileMembers, compileService, type ServiceProgram } from './service_program.ts';
-export { DEFINED_BY } from './sql_feature.ts';
 export { type RequestRow, VectorReader, Vectors } from './vector.ts';
 export { requestRow } from './vectors_route.ts';

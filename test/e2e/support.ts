@@ -6,7 +6,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
-import { parseExactJson } from '../../src/serving/index.ts';
+import { parseExactJson } from '../../src/serving/json.ts';
 
 const BIN = join(import.meta.dirname, '../../bin/samewise.js');
 const DEADLINE_MS = 60_000;

@@ -1,5 +1,4 @@
 import type { Command } from 'commander';
-import { doctor as examine } from '../../app/doctor.ts';
 import { command, surroundings } from '../command.ts';
 import { paint, table } from '../output.ts';
 
@@ -11,6 +10,7 @@ export function doctor(program: Command): void {
       'try every part of the project and say what is wrong; exit code 3 if anything is',
       ['doctor', 'doctor --json'],
     ).action(async (_options, self: Command) => {
+      const { doctor: examine } = await import('../../app/doctor.ts');
       const { out, project } = surroundings(self);
       const checks = await examine({ projectDir: project });
       if (checks.some(({ ok }) => !ok)) process.exitCode = 3;

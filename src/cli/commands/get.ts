@@ -1,6 +1,4 @@
 import type { Command } from 'commander';
-import { getVector } from '../../app/get.ts';
-import { parseExactJson } from '../../serving/index.ts';
 import { printDtype } from '../../types/dtype.ts';
 import { scalarToJsonText } from '../../types/scalar.ts';
 import { command, instant, pairs, withApp } from '../command.ts';
@@ -31,6 +29,8 @@ export function get(program: Command): void {
       .option('--through', 'events at that very time count too')
       .action((what: string, options: GetOptions, self: Command) =>
         withApp(self, async ({ app, out }) => {
+          const { getVector } = await import('../../app/get.ts');
+          const { parseExactJson } = await import('../../serving/json.ts');
           const answer = await getVector(
             app,
             what,

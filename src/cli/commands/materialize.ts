@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { type MaterializedView, materialize as run } from '../../app/materialize.ts';
+import type { MaterializedView } from '../../app/materialize.ts';
 import { formatBytes, formatCount } from '../../base/numbers.ts';
 import { command, pairs, whole, withApp } from '../command.ts';
 import { duration, table } from '../output.ts';
@@ -35,6 +35,7 @@ export function materialize(program: Command): void {
       .option('--workers <n>', 'threads that read history', whole)
       .action((views: string[], options: Options, self: Command) =>
         withApp(self, async ({ app, out, signal }) => {
+          const { materialize: run } = await import('../../app/materialize.ts');
           const progress = out.progress('materialize');
           const done = await run(app, {
             views: views.length > 0 ? views : null,

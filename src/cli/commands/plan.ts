@@ -1,6 +1,5 @@
 import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
-import { applyProject, planProject } from '../../app/define.ts';
 import { SamewiseError } from '../../base/errors.ts';
 import { planToJson, printPlan } from '../../plan/index.ts';
 import { command, withApp } from '../command.ts';
@@ -14,6 +13,7 @@ export function plan(program: Command): void {
       ['plan', 'plan --json'],
     ).action((_options, self: Command) =>
       withApp(self, async ({ app, out }) => {
+        const { planProject } = await import('../../app/define.ts');
         const planned = await planProject(app);
         out.result(planToJson(planned), () => printPlan(planned));
       }),
@@ -33,6 +33,7 @@ export function apply(program: Command): void {
       .option('--author <name>', 'who (default: the account that runs this)')
       .action((options: { yes?: boolean; message: string; author?: string }, self: Command) =>
         withApp(self, async ({ app, out, signal }) => {
+          const { applyProject, planProject } = await import('../../app/define.ts');
           const planned = await planProject(app);
           out.line(printPlan(planned));
           if (planned.changes.length > 0 && options.yes !== true) await confirm(signal);

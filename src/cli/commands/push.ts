@@ -1,6 +1,5 @@
 import type { Command } from 'commander';
 import type { PushResult } from '../../app/push.ts';
-import { pushFile } from '../../app/push_file.ts';
 import { formatCount } from '../../base/numbers.ts';
 import { command, withApp } from '../command.ts';
 
@@ -17,6 +16,7 @@ export function push(program: Command): void {
       .option('--batch-id <id>', 'what makes it the same push (default: its content)')
       .action((source: string, path: string, options: { batchId?: string }, self: Command) =>
         withApp(self, async ({ app, out }) => {
+          const { pushFile } = await import('../../app/push_file.ts');
           const pushed = await pushFile(app, { source, path, batchId: options.batchId });
           out.result(pushed, () => printPushed(pushed));
         }),

@@ -1,5 +1,4 @@
 import type { Command } from 'commander';
-import { startServer } from '../../app/server.ts';
 import { command, whole, withApp } from '../command.ts';
 import { version } from '../version.ts';
 
@@ -11,6 +10,7 @@ export function serve(program: Command): void {
       .option('--host <address>', 'where to listen; there is no authentication yet', '127.0.0.1')
       .action((options: { port: number; host: string }, self: Command) =>
         withApp(self, async ({ app, out, signal }) => {
+          const { startServer } = await import('../../app/server.ts');
           const server = await startServer(app, {
             ...options,
             version: version(),

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import { type Leak, proveNoLeakage } from '../../app/leakage.ts';
-import { type Mismatch, prove } from '../../app/prove.ts';
+import type { Leak } from '../../app/leakage.ts';
+import type { Mismatch } from '../../app/prove.ts';
 import { formatCount } from '../../base/numbers.ts';
 import { command, whole, withApp } from '../command.ts';
 import { table } from '../output.ts';
@@ -42,6 +42,8 @@ export function verify(program: Command): void {
       .action((manifest: string, options: Options, self: Command) =>
         withApp(self, async ({ app, out, signal }) => {
           const { ok, findings } = await app.offline.verify(manifest, { signal });
+          const { prove } = await import('../../app/prove.ts');
+          const { proveNoLeakage } = await import('../../app/leakage.ts');
           const proof =
             options.online === undefined ? null : await prove(app, manifest, options.online);
           const leakage =
