@@ -2,8 +2,8 @@
  * The other proof: a training set computed again from a history that ends at each row's own T.
  *
  * Of each sampled row every event at or after T (as-served: also what had not arrived, or was put right later) is taken out
- * of the history of its entities before anything is computed; then pages are built and read as the online store does it,
- * and look-ups via features and on-demand views run on what came out. A value of the file that needs anything later cannot
+ * of the history of its entities before anything is computed; look-ups via features and on-demand views run on what came
+ * out. A value of the file that needs anything later cannot
  * come out the same, but for chance.
  *
  * What it does not prove: that times are true. An event stamped too early, a file whose columns were written with knowledge
@@ -16,8 +16,8 @@ import type { InstantUs } from '../base/time.ts';
 import { formatInstant } from '../base/time.ts';
 import { assemble, keyColumnsOf, type Lookup, planService } from '../model/index.ts';
 import type { KeyedEvents, OfflineStore, TrainingSample } from '../offline/contract.ts';
-import { buildPages, type Events, type Layout, readTimeline } from '../timeline/index.ts';
-import { type Column, ColumnBuilder, gather, scalarAt } from '../types/column.ts';
+import { type Events, type Layout, sweep } from '../timeline/index.ts';
+import { type Column, ColumnBuilder, columnOf, gather, scalarAt } from '../types/column.ts';
 import { encodeKey } from '../types/key.ts';
 import { type Scalar, sameScalar, scalarToJsonText } from '../types/scalar.ts';
 
@@ -32,7 +32,7 @@ export interface Leak {
   readonly past: string;
 }
 
-export interface LeakageProof {
+interface LeakageProof {
   readonly rows: number;
   readonly values: number;
   /** Events taken out, over all rows and look-ups: with none, there was no future to leak. */
@@ -87,10 +87,16 @@ async function lookUpPast(
   keys: readonly Column[],
   signal: AbortSignal | undefined,
 ): Promise<{ columns: Column[]; hidden: number }> {
-  // Nothing is dropped from pages that live for one read.
-  const layout: Layout = { ...program.layout, retentionUs: null };
-  const unknown = readTimeline(layout, undefined, () => undefined, 0, features).values;
-  const values: (readonly (Scalar | null)[])[] = new Array(request.length).fill(unknown);
+  const layout: Layout = {
+    ...program.layout,
+    reads: features.map((feature) => program.layout.reads[feature]!),
+  };
+  const values: (readonly (Scalar | null)[])[] = [];
+  const read = ({ events, from, to }: Past, readUs: InstantUs): (Scalar | null)[] => {
+    const out = dtypes.map((dtype) => new ColumnBuilder(dtype, 1));
+    sweep(layout, events, from, to, Float64Array.of(readUs), 0, 1, out);
+    return out.map((builder) => scalarAt(builder.finish(), 0));
+  };
   const rowsOf = new Map<string, { key: Uint8Array; rows: number[] }>();
   for (let row = 0; row < request.length; row++) {
     const parts = keys.map((column) => scalarAt(column, row));
@@ -114,40 +120,63 @@ async function lookUpPast(
       for (const row of rowsOf.get(key.toHex())?.rows ?? []) {
         const readUs = timeUs[row]! + (through ? 1 : 0);
         const past = pastOf(batch, i, readUs);
-        hidden += batch.starts[i + 1]! - batch.starts[i]! - past.length;
-        if (past.length === 0) continue;
-        const { head, blocks } = buildPages(layout, past, 0, past.length);
-        values[row] = readTimeline(layout, head, (n) => blocks.get(n), readUs, features).values;
+        hidden += batch.starts[i + 1]! - batch.starts[i]! - (past.to - past.from);
+        values[row] = read(past, readUs);
       }
     });
+  const nothing = program.layout.columns.map((dtype) => columnOf(dtype, []));
+  const unknown = read(
+    {
+      events: {
+        length: 0,
+        timeUs: new Float64Array(0),
+        arrivalUs: null,
+        id: new BigInt64Array(0),
+        columns: nothing,
+      },
+      from: 0,
+      to: 0,
+    },
+    0,
+  );
   const columns = dtypes.map((dtype, feature) => {
     const builder = new ColumnBuilder(dtype, request.length);
-    for (const row of values) builder.push(row[feature]!);
+    for (let row = 0; row < request.length; row++) builder.push((values[row] ?? unknown)[feature]!);
     return builder.finish();
   });
   return { columns, hidden };
 }
 
-/** The events of a key that a read at `readUs` may know of; all others are gone. */
+/** Rows from…to of `events`: all that there is. */
+interface Past {
+  readonly events: Events;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** The events of a key that a read at `readUs` may know of. */
 function pastOf(
   { events, starts, visibleFrom, visibleTo }: KeyedEvents,
   key: number,
   readUs: InstantUs,
-): Events {
+): Past {
+  const from = starts[key]!;
+  let to = from;
+  while (to < starts[key + 1]! && events.timeUs[to]! < readUs) to++;
+  if (visibleFrom === undefined) return { events, from, to };
   const rows: number[] = [];
-  for (let row = starts[key]!; row < starts[key + 1]!; row++)
-    if (
-      events.timeUs[row]! < readUs &&
-      (visibleFrom == null || visibleFrom[row]! < readUs) &&
-      (visibleTo == null || readUs <= visibleTo[row]!)
-    )
+  for (let row = from; row < to; row++)
+    if (visibleFrom[row]! < readUs && (visibleTo == null || readUs <= visibleTo[row]!))
       rows.push(row);
+  return { events: pick(events, rows), from: 0, to: rows.length };
+}
+
+function pick({ timeUs, arrivalUs, id, columns }: Events, rows: readonly number[]): Events {
   return {
     length: rows.length,
-    timeUs: Float64Array.from(rows, (row) => events.timeUs[row]!),
-    arrivalUs:
-      events.arrivalUs === null ? null : Float64Array.from(rows, (row) => events.arrivalUs![row]!),
-    id: BigInt64Array.from(rows, (row) => events.id[row]!),
-    columns: events.columns.map((column) => gather(column, rows)),
+    timeUs: Float64Array.from(rows, (row) => timeUs[row]!),
+    arrivalUs: arrivalUs && Float64Array.from(rows, (row) => arrivalUs[row]!),
+    id: BigInt64Array.from(rows, (row) => id[row]!),
+    columns: columns.map((column) => gather(column, rows)),
   };
 }
