@@ -6,7 +6,7 @@
  * blocks above it, each under a new number (copy on write).
  */
 import { BlockMaker, LIMITS, type Limits } from './blocks.ts';
-import { encodeHead, type HeadView, openBlock, openHead } from './codec.ts';
+import { encodeHead, type HeadView, openBlock, openHead, rootBytes } from './codec.ts';
 import { EntriesView, type Entry } from './entries.ts';
 import { precedence } from './identity.ts';
 import type { Changes, Events, Layout } from './layout.ts';
@@ -143,7 +143,7 @@ class Applying {
       head: encodeHead(
         this.#prepared,
         this.#maker.nextBlock,
-        root ?? this.#head?.rootBytes ?? [],
+        root ?? (this.#stored.head === undefined ? [] : rootBytes(this.#stored.head)),
         events,
         from,
         events.length,

@@ -36,8 +36,6 @@ export interface HeadView {
   readonly nextBlock: number;
   /** Null where there are no blocks. */
   readonly root: EntriesView | null;
-  /** The root's section as it is, to be copied into the next head; empty where there are no blocks. */
-  readonly rootBytes: Uint8Array;
   /** Rows later than every block's. */
   readonly open: RowsView;
   readonly tail: Tail;
@@ -112,10 +110,16 @@ export function openHead(prepared: Prepared, page: Uint8Array): HeadView {
       rowsAt === HEAD_HEADER_BYTES
         ? null
         : new EntriesView(opened, HEAD_HEADER_BYTES, prepared.aggregates.length),
-    rootBytes: opened.bytes.subarray(HEAD_HEADER_BYTES, rowsAt),
     open: new RowsView(opened, rowsAt, prepared.layout.columns),
     tail: tailAt === opened.bytes.length ? NO_TAIL : readTail(opened.bytes, tailAt),
   };
+}
+
+/** The root's section of a head that `openHead` took, to be copied into the next; empty where there are no blocks. */
+export function rootBytes(head: Uint8Array): Uint8Array {
+  const at = HEAD_HEADER_BYTES - 8;
+  const rowsAt = head[at]! | (head[at + 1]! << 8) | (head[at + 2]! << 16) | (head[at + 3]! << 24);
+  return head.subarray(HEAD_HEADER_BYTES, rowsAt);
 }
 
 /** A block, which must be the very one that its entry was made for. */

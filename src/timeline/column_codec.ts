@@ -167,6 +167,10 @@ export function readColumn(
   length: number,
   nulls: number,
 ): Column {
+  if (nulls === NO_NULLS && dtype.kind === 'float64') {
+    const data = new Float64Array(page.bytes.buffer, page.bytes.byteOffset + at, length);
+    return { kind: 'float64', dtype, length, validity: null, data };
+  }
   if (nulls === ALL_NULLS) return nullsOnly(dtype, length);
   let validity: Uint8Array | null = null;
   let present = length;

@@ -91,13 +91,14 @@ export class EntriesView {
   readonly #view: DataView;
   readonly #at: number;
   readonly #aggregates: number;
-  readonly #reader: ByteReader;
+  readonly #bytes: Uint8Array;
+  #reader: ByteReader | null = null;
 
   constructor(page: PageBytes, at: number, aggregates: number) {
     this.#view = page.view;
     this.#at = at;
     this.#aggregates = aggregates;
-    this.#reader = new ByteReader(page.bytes);
+    this.#bytes = page.bytes;
     this.length = page.view.getUint32(at, true);
   }
 
@@ -173,10 +174,16 @@ export class EntriesView {
       if (length === NOT_KEPT) descend(i);
       else {
         at -= length;
-        this.#reader.offset = at;
-        absorbEncoded(aggregate, state, this.#reader, 'before');
+        absorbEncoded(aggregate, state, this.#readerAt(at), 'before');
       }
     }
+  }
+
+  /** A reader of the page at `offset`, the same one each time. */
+  #readerAt(offset: number): ByteReader {
+    this.#reader ??= new ByteReader(this.#bytes);
+    this.#reader.offset = offset;
+    return this.#reader;
   }
 
   /** All entries, sharing nothing with the page. */
@@ -185,10 +192,10 @@ export class EntriesView {
     const starts = this.#at + 8 + 28 * n + Math.ceil(n / 4) * 4;
     const partials: (Uint8Array | null)[][] = Array.from({ length: n }, () => []);
     for (let a = 0; a < this.#aggregates; a++) {
-      this.#reader.offset = this.#at + this.#view.getUint32(starts + 4 * a, true);
+      const reader = this.#readerAt(this.#at + this.#view.getUint32(starts + 4 * a, true));
       for (let i = 0; i < n; i++) {
         const length = this.#view.getUint16(starts + 4 * this.#aggregates + 2 * (a * n + i), true);
-        partials[i]!.push(length === NOT_KEPT ? null : this.#reader.raw(length).slice());
+        partials[i]!.push(length === NOT_KEPT ? null : reader.raw(length).slice());
       }
     }
     return partials.map((own, i) => ({

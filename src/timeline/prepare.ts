@@ -22,6 +22,8 @@ export interface Prepared {
   readonly aggregates: readonly Aggregate[];
   /** Input column of each state; −1 for none. */
   readonly inputs: readonly number[];
+  /** Which states hold nothing but the number of rows, whatever is in these. */
+  readonly countsRows: readonly boolean[];
   readonly windows: readonly WindowReads[];
   /** Index into `windows` of each read. */
   readonly windowOf: readonly number[];
@@ -84,6 +86,7 @@ function work(layout: Layout): Prepared {
     stateOf,
     aggregates,
     inputs,
+    countsRows: aggregates.map(({ fn }, a) => fn === 'count' && inputs[a]! < 0),
     windows,
     windowOf: layout.reads.map((_, read) => windows.findIndex((w) => w.reads.includes(read))),
     lifetimes,

@@ -38,7 +38,6 @@ export function writeRows(out: PageBuffer, events: Events, lo: number, hi: numbe
 /** A section of rows in a page, read in place: columns are decoded when they are asked for. */
 export class RowsView {
   readonly length: number;
-  readonly timeUs: Float64Array;
   readonly #page: PageBytes;
   readonly #at: number;
   readonly #late: boolean;
@@ -51,7 +50,11 @@ export class RowsView {
     this.#dtypes = dtypes;
     this.length = page.view.getUint32(at, true);
     this.#late = page.view.getUint32(at + 4, true) === 1;
-    this.timeUs = new Float64Array(page.bytes.buffer, this.#times(0), this.length);
+  }
+
+  /** Event time of a row. */
+  timeUs(row: number): number {
+    return this.#page.view.getFloat64(this.#times(0) - this.#page.bytes.byteOffset + 8 * row, true);
   }
 
   /** Where the k-th column of 8 bytes begins in the buffer: times, ids, arrival times. */
@@ -85,7 +88,7 @@ export class RowsView {
     const { buffer } = this.#page.bytes;
     return {
       length: this.length,
-      timeUs: this.timeUs,
+      timeUs: new Float64Array(buffer, this.#times(0), this.length),
       arrivalUs: this.#late ? new Float64Array(buffer, this.#times(2), this.length) : null,
       id: new BigInt64Array(buffer, this.#times(1), this.length),
       columns: this.#dtypes.map((_, c) => this.column(c)),
@@ -96,9 +99,11 @@ export class RowsView {
   countBefore(us: number): number {
     let lo = 0;
     let hi = this.length;
+    // Most reads come after everything.
+    if (hi > 0 && this.timeUs(hi - 1) < us) return hi;
     while (lo < hi) {
       const middle = (lo + hi) >> 1;
-      if (this.timeUs[middle]! < us) lo = middle + 1;
+      if (this.timeUs(middle) < us) lo = middle + 1;
       else hi = middle;
     }
     return lo;
