@@ -25,6 +25,7 @@ const MAX_ROUNDS = 100;
 export interface Counts {
   /** Events in the pages. */
   rows: number;
+  /** Keys with a page; one may hold nothing but what was retracted. */
   keys: number;
   written: number;
   unchanged: number;
@@ -73,11 +74,21 @@ export async function buildKeys(request: BuildRequest): Promise<Counts> {
       const heads = request.empty ? [] : await request.online.heads(builder.pageKeys(keys));
       return { heads, replaceable: (head) => head.version <= fence };
     });
-    // Of these history has only what was retracted.
-    builder.lost.push(...batch.keys.filter((_, i) => batch.starts[i] === batch.starts[i + 1]));
+    // These may have a page that is not to be.
+    builder.lost.push(...batch.keys.filter((_, i) => !hasPage(request.program, batch, i)));
   }
   await builder.settle();
   return builder.counts;
+}
+
+/** Whether key `i` of the batch has a page: it has events, or what was retracted of it must not come back. */
+export function hasPage(
+  { source }: ViewProgram,
+  { starts, tombstones }: KeyedEvents,
+  i: number,
+): boolean {
+  // What was taken away of a mutable source is in the row index.
+  return starts[i] !== starts[i + 1] || (!source.mutable && tombstones.has(i));
 }
 
 /** Brings the pages of just these keys up to date; those that history does not have are removed. */
@@ -150,17 +161,18 @@ class PageBuilder {
     head: Head | undefined,
     replaceable: (head: Head) => boolean,
   ): Promise<PageWrite | null> {
-    const { layout } = this.#request.program;
+    const { program } = this.#request;
+    if (!hasPage(program, batch, row)) return null;
     const lo = batch.starts[row]!;
     const hi = batch.starts[row + 1]!;
-    if (lo === hi) return null;
+    const tombstones = program.source.mutable ? [] : batch.tombstones.get(row);
     this.counts.keys++;
     this.counts.rows += hi - lo;
     const build = (firstBlock: number) =>
-      buildPages(layout, batch.events, lo, hi, undefined, firstBlock);
+      buildPages(program.layout, batch.events, lo, hi, undefined, firstBlock, tombstones);
     let pages = build(1);
     if (head === undefined) return this.#write(key, 0, pages, []);
-    const next = nextOf(this.#request.program, head);
+    const next = nextOf(program, head);
     // Blocks that were built in bulk have the numbers just before the next one.
     if (next !== null && next !== 1 + pages.blocks.size) pages = build(next - pages.blocks.size);
     if (next !== null && (await this.#isStored(key, head, pages))) {
@@ -248,7 +260,7 @@ class PageBuilder {
         const seen = new Set<string>();
         for await (const batch of offline.history(request)) {
           batch.keys.forEach((key, i) => {
-            if (batch.starts[i] !== batch.starts[i + 1]) seen.add(nameOf(key));
+            if (hasPage(this.#request.program, batch, i)) seen.add(nameOf(key));
           });
           await this.store(batch, async (some) => ({
             heads: some.map((key) => heads.get(nameOf(key))),
@@ -279,9 +291,9 @@ class PageBuilder {
   }
 }
 
-/** Ids and places of the rows of keys from…to, for the row index. */
+/** Ids and places of the rows of keys from…to, and of what was taken away of them, for the row index. */
 function placesOf(
-  { keys, starts, events }: KeyedEvents,
+  { keys, starts, events, tombstones }: KeyedEvents,
   from: number,
   to: number,
 ): [ids: bigint[], places: RowPlace[]] {
@@ -292,6 +304,10 @@ function placesOf(
       const timeUs = events.timeUs[row]!;
       ids.push(events.id[row]!);
       places.push({ key: keys[i]!, timeUs, arrivalUs: events.arrivalUs?.[row] ?? timeUs });
+    }
+    for (const { id, timeUs, arrivalUs } of tombstones.get(i) ?? []) {
+      ids.push(id);
+      places.push({ key: null, timeUs, arrivalUs });
     }
   }
   return [ids, places];

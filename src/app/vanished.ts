@@ -1,6 +1,6 @@
 /** Keys that the online store has but history no longer: they are removed in a full run. */
 import { murmur3Words } from '../base/hash.ts';
-import { type BuildRequest, type Counts, noCounts, settleKeys } from './page_builder.ts';
+import { type BuildRequest, type Counts, hasPage, noCounts, settleKeys } from './page_builder.ts';
 
 /** Keys that are looked at again at once. */
 const CHUNK = 10_000;
@@ -12,8 +12,9 @@ const CHUNK = 10_000;
 export async function removeVanished(request: BuildRequest): Promise<Counts> {
   const known = new HashSet();
   const history = { ...request.history, shard: null, changedSinceUs: null };
-  for await (const { keys, starts } of request.offline.history(history))
-    for (let i = 0; i < keys.length; i++) if (starts[i] !== starts[i + 1]) known.add(keys[i]!);
+  for await (const batch of request.offline.history(history))
+    for (const [i, key] of batch.keys.entries())
+      if (hasPage(request.program, batch, i)) known.add(key);
   let removed = 0;
   let gone: Uint8Array[] = [];
   const settle = async () => {

@@ -6,7 +6,7 @@ import type { Events, Layout } from './layout.ts';
 import { prepare } from './prepare.ts';
 import { dropOldRows } from './retention.ts';
 import { rowSizes } from './row_sizes.ts';
-import { NO_TAIL } from './tail.ts';
+import { NO_TAIL, type Tombstone } from './tail.ts';
 
 export interface Pages {
   readonly head: Uint8Array;
@@ -16,6 +16,7 @@ export interface Pages {
 /**
  * Rows from…to of `events` are one key's, resolved (see resolve.ts) and sorted by (t, a, id). Blocks are numbered from
  * `firstBlock` on: who replaces a stored head begins at its `nextBlock`, so that no reader meets two blocks of one number.
+ * `tombstones` are the key's, as `resolveHistory` gives them: what was retracted stays so when it is delivered again.
  */
 export function buildPages(
   layout: Layout,
@@ -24,9 +25,11 @@ export function buildPages(
   to: number,
   limits: Limits = LIMITS,
   firstBlock = 1,
+  tombstones: readonly Tombstone[] = [],
 ): Pages {
   const prepared = prepare(layout);
-  const { tail, kept } = dropOldRows(prepared, NO_TAIL, events, from, to);
+  const whole = tombstones.length === 0 ? NO_TAIL : { ...NO_TAIL, tombstones };
+  const { tail, kept } = dropOldRows(prepared, whole, events, from, to);
   const maker = new BlockMaker(prepared, limits, firstBlock);
   const root: Entry[] = [];
   const open = maker.seal(events, rowSizes(events, kept, to), kept, to, root);

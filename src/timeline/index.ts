@@ -4,5 +4,12 @@ export { buildPages, type Pages } from './build.ts';
 export { dumpEvents } from './dump.ts';
 export type { Changes, Events, Layout } from './layout.ts';
 export { type BlockSource, type Reading, readTimeline } from './read.ts';
-export { type Knowledge, type Resolved, resolveById, resolveHistory } from './resolve.ts';
+export {
+  type Knowledge,
+  NO_TOMBSTONES,
+  type Resolved,
+  resolveById,
+  resolveHistory,
+  type Tombstones,
+} from './resolve.ts';
 export { sweep, sweepAsServed } from './sweep.ts';

@@ -5,6 +5,7 @@
 import { arrivalsOf, compareContent, compareIds, idWords, precedence } from './identity.ts';
 import type { Changes, Events } from './layout.ts';
 import { gatherEvents } from './rows.ts';
+import type { Tombstone } from './tail.ts';
 
 /** `final`: the events that stand. `as-served`: every version that ever stood, and from when to when. */
 export type Knowledge = 'final' | 'as-served';
@@ -18,7 +19,14 @@ export interface Resolved {
   readonly visibleFrom: Float64Array;
   /** Null: every row stays visible. Always null for `final`. */
   readonly visibleTo: Float64Array | null;
+  /** What `final` found retracted, by key (none: absent), sorted by (t, id): `buildPages` keeps it. Empty for `as-served`. */
+  readonly tombstones: Tombstones;
 }
+
+export type Tombstones = ReadonlyMap<number, readonly Tombstone[]>;
+
+/** Nothing was retracted. */
+export const NO_TOMBSTONES: Tombstones = new Map();
 
 /**
  * Resolves history in which an event is (key, t, id): any append-only source, or one timeline's changes.
@@ -32,32 +40,45 @@ export function resolveHistory(
   knowledge: Knowledge = 'final',
 ): Resolved {
   if (isPlain(rows, starts))
-    return { events: rows, starts, visibleFrom: arrivalsOf(rows), visibleTo: null };
+    return {
+      events: rows,
+      starts,
+      visibleFrom: arrivalsOf(rows),
+      visibleTo: null,
+      tombstones: NO_TOMBSTONES,
+    };
   const resolver = new Resolver(mutable, rows, knowledge);
   const outStarts = new Int32Array(starts.length);
+  const tombstones = new Map<number, readonly Tombstone[]>();
   for (let key = 0; key + 1 < starts.length; key++) {
     resolver.key(starts[key]!, starts[key + 1]!);
     outStarts[key + 1] = resolver.kept;
+    const buried = resolver.takeBuried();
+    if (buried.length > 0) tombstones.set(key, buried.map(resolver.tombstoneOf));
   }
-  return resolver.finish(outStarts);
+  return resolver.finish(outStarts, tombstones);
 }
 
 /**
  * Resolves history of a mutable source, in which an event is its id alone, whichever key or time it moved to.
  * Rows must be sorted by id, with all rows of one id given. Returns the rows that stand (or stood), in the order
- * given: the caller sorts them by (key, t, a, id).
+ * given: the caller sorts them by (key, t, a, id); and for `final` the rows that took their event away.
  */
 export function resolveById(
   rows: Changes,
   knowledge: Knowledge = 'final',
-): { readonly rows: Int32Array; readonly visibleTo: Float64Array | null } {
+): {
+  readonly rows: Int32Array;
+  readonly visibleTo: Float64Array | null;
+  readonly buried: readonly number[];
+} {
   const words = idWords(rows.id);
   const resolver = new Resolver(true, rows, knowledge);
   for (let lo = 0, hi = 0; lo < rows.length; lo = hi) {
     for (hi = lo + 1; hi < rows.length && compareIds(words, lo, words, hi) === 0; ) hi++;
     resolver.deliveries(Array.from({ length: hi - lo }, (_, i) => lo + i));
   }
-  return resolver.picked();
+  return { ...resolver.picked(), buried: resolver.takeBuried() };
 }
 
 /** No retracts, each key sorted by (t, a, id), and no id twice at one time. */
@@ -96,6 +117,8 @@ class Resolver {
   readonly #visibleTo: Float64Array | null;
   /** Rows picked so far. */
   kept = 0;
+  /** Retracts that stand, since they were last taken. */
+  #buried: number[] = [];
 
   constructor(mutable: boolean, rows: Changes, knowledge: Knowledge) {
     this.#mutable = mutable;
@@ -119,7 +142,8 @@ class Resolver {
       const first = at(lo);
       for (hi = lo + 1; hi < to && timeUs[at(hi)] === timeUs[first]; ) hi++;
       if (hi === lo + 1 && retract?.[first] !== 1) this.#pick(first, Number.POSITIVE_INFINITY);
-      else if (hi > lo + 1) {
+      else if (hi === lo + 1) this.deliveries([first]);
+      else {
         const run: number[] = [];
         for (let i = lo; i < hi; i++) run.push(at(i));
         this.#sameTime(run);
@@ -158,6 +182,7 @@ class Resolver {
     const last = rows.length - 1;
     if (!this.#asServed) {
       if (this.#retracted(rows[last]!) === 0) this.#pick(rows[last]!, Number.POSITIVE_INFINITY);
+      else this.#buried.push(rows[last]!);
     } else if (this.#mutable) {
       for (let i = 0; i <= last; i++) {
         const until = i === last ? Number.POSITIVE_INFINITY : this.#arrivalUs[rows[i + 1]!]!;
@@ -204,9 +229,21 @@ class Resolver {
     };
   }
 
-  finish(starts: Int32Array): Resolved {
+  takeBuried(): readonly number[] {
+    const taken = this.#buried;
+    if (taken.length > 0) this.#buried = [];
+    return taken;
+  }
+
+  tombstoneOf = (row: number): Tombstone => ({
+    timeUs: this.#rows.timeUs[row]!,
+    id: this.#rows.id[row]!,
+    arrivalUs: this.#arrivalUs[row]!,
+  });
+
+  finish(starts: Int32Array, tombstones: Tombstones): Resolved {
     const { rows, visibleTo } = this.picked();
     const events = gatherEvents(this.#rows, rows);
-    return { events, starts, visibleFrom: arrivalsOf(events), visibleTo };
+    return { events, starts, visibleFrom: arrivalsOf(events), visibleTo, tombstones };
   }
 }

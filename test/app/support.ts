@@ -34,6 +34,7 @@ import {
   dumpEvents,
   type Events,
   nextBlock,
+  type Resolved,
   resolveHistory,
 } from '../../src/timeline/index.ts';
 import { columnOf, scalarAt } from '../../src/types/column.ts';
@@ -83,7 +84,7 @@ export function keyOf(customer: number): Uint8Array {
 }
 
 /** The resolved events of one customer for a view of `definitions()`. */
-export function eventsOf(rows: readonly Row[], customer: number, program: ViewProgram): Events {
+export function eventsOf(rows: readonly Row[], customer: number, program: ViewProgram): Resolved {
   const own = rows
     .filter((row) => row.customer === customer)
     .sort((x, y) => x.t - y.t || x.id - y.id);
@@ -100,7 +101,7 @@ export function eventsOf(rows: readonly Row[], customer: number, program: ViewPr
     ),
     retract: Uint8Array.from(own, (row) => (row.retract ? 1 : 0)),
   };
-  return resolveHistory(false, changes).events;
+  return resolveHistory(false, changes);
 }
 
 export interface World {
@@ -166,10 +167,12 @@ export async function world(): Promise<World> {
       if (head === undefined) return null;
       const numbers = Array.from({ length: nextBlock(program.layout, head.bytes) }, (_, i) => i);
       const blocks = await online.blocks(page, numbers);
-      return plain(dumpEvents(program.layout, { head: head.bytes, block: (n) => blocks[n] }));
+      const events = dumpEvents(program.layout, { head: head.bytes, block: (n) => blocks[n] });
+      // A page that holds nothing but what was taken away says what no page says.
+      return events.length === 0 ? null : plain(events);
     },
     expected: (view, customer, program = here.program(view)) => {
-      const events = eventsOf(here.rows, customer, program);
+      const { events } = eventsOf(here.rows, customer, program);
       return events.length === 0 ? null : plain(events);
     },
     close: async () => {
@@ -211,7 +214,8 @@ async function* history(here: World, request: HistoryRequest): AsyncIterable<Key
   }
 }
 
-function joined(customers: readonly number[], parts: readonly Events[]): KeyedEvents {
+function joined(customers: readonly number[], resolved: readonly Resolved[]): KeyedEvents {
+  const parts = resolved.map(({ events }) => events);
   const starts = new Int32Array(parts.length + 1);
   parts.forEach((part, i) => {
     starts[i + 1] = starts[i]! + part.length;
@@ -221,6 +225,11 @@ function joined(customers: readonly number[], parts: readonly Events[]): KeyedEv
   return {
     keys: customers.map(keyOf),
     starts,
+    tombstones: new Map(
+      resolved.flatMap(({ tombstones }, i) =>
+        tombstones.has(0) ? [[i, tombstones.get(0)!] as const] : [],
+      ),
+    ),
     events: {
       length: starts.at(-1)!,
       timeUs: Float64Array.from(all((part, row) => part.timeUs[row]!)),

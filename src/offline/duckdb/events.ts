@@ -18,6 +18,7 @@ import { bool, float64, int64 } from '../../types/dtype.ts';
 import { appendBatch, createTable } from './append_table.ts';
 import { joinBatches, runStarts, sliceBatch, takeRows } from './columns.ts';
 import { type Engine, name } from './engine.ts';
+import { NOTHING_LEFT, rowsLeftBehind, splitLeftBehind } from './left_behind.ts';
 import { readBatches, wireExpression } from './read.ts';
 import { A, RETRACT, type Scan, T } from './scan.ts';
 
@@ -34,6 +35,8 @@ export interface EventsRequest {
   readonly program: ViewProgram;
   readonly scan: Scan;
   readonly knowledge: Knowledge;
+  /** With `final` of a mutable source: also tombstones, and keys that a row was under before (see left_behind.ts). */
+  readonly leftBehind?: boolean;
   /** A SQL condition over the key columns and the event time; null: all events. */
   readonly only: ((keys: readonly string[], t: string) => string) | null;
   /** Told of raw rows as they are read. */
@@ -45,6 +48,7 @@ export interface EventsRequest {
 const ARRIVAL = 'samewise:a';
 const TIME = 'samewise:t';
 const RETRACTED = 'samewise:retract';
+const ROLE = 'samewise:role';
 
 /** Streams the events of a view, keys ascending. Throws what `scan.explain` makes of bad data. */
 export async function* keyedEvents(request: EventsRequest): AsyncGenerator<KeyedBatch> {
@@ -93,6 +97,7 @@ async function* mutableEvents(request: EventsRequest): AsyncGenerator<KeyedBatch
     { name: ARRIVAL, dtype: float64 },
     { name: 'samewise:id', dtype: int64 },
     { name: 'samewise:to', dtype: float64 },
+    { name: ROLE, dtype: float64 },
     ...columnFields,
   ];
   const table = await createTable(connection, engine.tableName('stood'), stood);
@@ -109,11 +114,26 @@ async function* mutableEvents(request: EventsRequest): AsyncGenerator<KeyedBatch
         // Of two rows of one id and one arrival the content decides, and where a row lies is part of it.
         const place = [...view.keys.map((key) => batch.columns[key]!), number(changes.timeUs)];
         const whole = { ...changes, columns: [...place, ...changes.columns] };
-        const { rows: stand, visibleTo } = resolveById(whole, request.knowledge);
+        const { rows: standing, visibleTo, buried } = resolveById(whole, request.knowledge);
+        const keyColumns = keysOf(batch, view.keys);
+        const left = request.leftBehind
+          ? rowsLeftBehind(
+              runStarts([batch.columns[source.eventId]!], batch.length),
+              keyColumns,
+              changes.arrivalUs ?? changes.timeUs,
+              standing,
+              buried,
+            )
+          : NOTHING_LEFT;
+        const stand = withRows(standing, left.rows);
+        const keyRows = withRows(standing, left.keyRows);
         const columns: Record<string, Column> = {};
-        view.keys.forEach((key, i) => {
-          columns[`samewise:k${i}`] = takeRows(batch.columns[key]!, stand);
+        keyColumns.forEach((key, i) => {
+          columns[`samewise:k${i}`] = takeRows(key, keyRows);
         });
+        const roles = new Float64Array(stand.length);
+        roles.set(left.roles, standing.length);
+        columns[ROLE] = number(roles);
         columns[TIME] = takeRows(number(changes.timeUs), stand);
         columns[ARRIVAL] = takeRows(number(changes.arrivalUs ?? changes.timeUs), stand);
         columns['samewise:id'] = takeRows(
@@ -150,18 +170,20 @@ async function* mutableEvents(request: EventsRequest): AsyncGenerator<KeyedBatch
     const keyNames = stood.slice(0, keyFields.length).map((field) => field.name);
     for await (const batch of wholeKeys(sorted, keyNames)) {
       const starts = runStarts(keysOf(batch, keyNames), batch.length);
-      const visibleFrom = floats(batch.columns[ARRIVAL]!);
+      const arrivalUs = floats(batch.columns[ARRIVAL]!);
+      const split = splitLeftBehind(starts, floats(batch.columns[ROLE]!), {
+        length: batch.length,
+        timeUs: floats(batch.columns[TIME]!),
+        arrivalUs,
+        id: ids(batch.columns['samewise:id']!),
+        columns: columnFields.map((field) => batch.columns[field.name]!),
+      });
+      const visibleFrom = split.events.arrivalUs!;
       yield {
         keys: keysOf(batch, keyNames).map((key) => takeRows(key, starts.subarray(0, -1))),
         resolved: {
-          events: {
-            length: batch.length,
-            timeUs: floats(batch.columns[TIME]!),
-            arrivalUs: scan.hasArrival ? visibleFrom : null,
-            id: ids(batch.columns['samewise:id']!),
-            columns: columnFields.map((field) => batch.columns[field.name]!),
-          },
-          starts,
+          ...split,
+          events: scan.hasArrival ? split.events : { ...split.events, arrivalUs: null },
           visibleFrom,
           visibleTo:
             request.knowledge === 'as-served' ? floats(batch.columns['samewise:to']!) : null,
@@ -311,6 +333,14 @@ function changesOf(
 function retractOf(batch: Batch): Uint8Array | null {
   const column = batch.columns[RETRACTED];
   return column?.kind === 'bool' ? column.data : null;
+}
+
+function withRows(rows: Int32Array, more: readonly number[]): Int32Array {
+  if (more.length === 0) return rows;
+  const all = new Int32Array(rows.length + more.length);
+  all.set(rows);
+  all.set(more, rows.length);
+  return all;
 }
 
 function keysOf(batch: Batch, keys: readonly string[]): Column[] {

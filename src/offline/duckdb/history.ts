@@ -35,6 +35,7 @@ export async function* keyedHistory(
       program,
       scan,
       knowledge: request.knowledge ?? 'final',
+      leftBehind: request.knowledge !== 'as-served',
       only: all ? null : (keys) => ['true', ...conditions(keys)].join(' AND '),
       onRows: (read) => {
         rows += read;
@@ -111,6 +112,7 @@ function encoded(
       keyDtypes,
     ),
   );
-  const { starts, events, visibleFrom, visibleTo } = resolved;
-  return { keys: bytes, starts, events, ...(asServed ? { visibleFrom, visibleTo } : {}) };
+  const { starts, events, tombstones, visibleFrom, visibleTo } = resolved;
+  const visible = asServed ? { visibleFrom, visibleTo } : {};
+  return { keys: bytes, starts, events, tombstones, ...visible };
 }
