@@ -24,6 +24,7 @@ import {
 } from './materialize_state.ts';
 import { type ShardWorker, startWorkers } from './materialize_workers.ts';
 import { addCounts, buildKeys, type Counts, noCounts, settleKeys } from './page_builder.ts';
+import { dropRetired, retiredViews } from './retired_views.ts';
 import { removeVanished } from './vanished.ts';
 
 /** Source rows that one shard holds about; a shard is what is done again after a kill. */
@@ -60,8 +61,8 @@ export interface MaterializedView extends Omit<Counts, 'newestUs'> {
   readonly view: string;
   readonly version: number;
   readonly job: string;
-  /** `current`: nothing new was there. */
-  readonly mode: 'full' | 'incremental' | 'entities' | 'current';
+  /** `current`: nothing new was there. `dropped`: the version is retired, its pages were removed. */
+  readonly mode: 'full' | 'incremental' | 'entities' | 'current' | 'dropped';
   /** Events up to this arrival are in; null: none are. */
   readonly newestUs: InstantUs | null;
   readonly ms: number;
@@ -77,7 +78,8 @@ export interface Materializing {
 }
 
 /**
- * Brings every live version of the views up to date, one after the other, each as a job.
+ * Brings every live version of the views up to date, one after the other, each as a job. Then, unless only some entities are
+ * asked for, the pages of retired versions go, each as a job of kind `drop`; they come last in what is returned.
  * Throws `app/unknown-view`, `app/nothing-registered`, `app/bad-entity`, `offline/…`, `online/…`.
  */
 export async function materialize(
@@ -85,8 +87,13 @@ export async function materialize(
   request: MaterializeRequest = {},
 ): Promise<MaterializedView[]> {
   await markOrphans(app);
-  const views = liveViews(await app.registry.load(), request.views ?? null);
+  const names = request.views ?? null;
+  const retired = request.entities ? [] : await retiredViews(app, names);
+  const registered = await app.registry.load();
   const results: MaterializedView[] = [];
+  // Where the last view was removed there is nothing to build, but something to drop.
+  const anyLive = registered.some(({ kind }) => kind === 'featureView');
+  const views = anyLive || retired.length === 0 ? liveViews(registered, names) : [];
   for (const view of views) {
     const { name, version } = view;
     const job = { kind: 'materialize', view: name, version };
@@ -96,6 +103,18 @@ export async function materialize(
         const { mode, counts } = await materializeView(app, view, request);
         const ms = app.clock.monotonicMs() - startedMs;
         return { view: name, version, job: id, mode, ...counts, ms };
+      }),
+    );
+  }
+  for (const view of retired) {
+    const { name, version } = view;
+    const job = { kind: 'drop', view: name, version };
+    results.push(
+      await runJob({ ...app, signal: request.signal }, job, async (id) => {
+        const startedMs = app.clock.monotonicMs();
+        const removed = await dropRetired(app, view);
+        const ms = app.clock.monotonicMs() - startedMs;
+        return { view: name, version, job: id, mode: 'dropped', ...noCounts(), removed, ms };
       }),
     );
   }

@@ -40,6 +40,12 @@ export async function writeWatermark(
   await writeJson(online, `materialized/${viewId}`, watermark);
 }
 
+/** Forgets how far a view version is: should it live again, its next run is a full one. */
+export async function forgetView(online: OnlineStore, viewId: string): Promise<void> {
+  await writeJson(online, `materialized/${viewId}`, null);
+  await keepRun(online, viewId, null);
+}
+
 /** The unfinished run of the same input, or a new one of `shards` shards. */
 export async function takeUpRun(
   online: OnlineStore,

@@ -56,7 +56,10 @@ export interface Pushing {
   readonly clock: Clock;
 }
 
-/** What the online store remembers of a push. */
+/**
+ * What the online store remembers of a push, under the id of its batch: an entry of about 100 bytes, kept for ever, for a
+ * push may be repeated after any time and must then keep its first arrival.
+ */
 interface Remembered {
   readonly arrivalUs: InstantUs;
   readonly done: boolean;

@@ -26,7 +26,7 @@ export interface StoredPlace extends RowPlace {
 }
 
 /** The view id under which the index of a view lies. */
-export function indexViewOf({ id }: ViewProgram): string {
+export function indexViewOf({ id }: Pick<ViewProgram, 'id'>): string {
   return sha256Hex(`row index of ${id}`).slice(0, 16);
 }
 
