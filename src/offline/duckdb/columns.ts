@@ -82,6 +82,11 @@ export function joinColumns(parts: readonly Column[]): Column {
   return { ...common, data } as Column;
 }
 
+/** 64-bit values as two words each: copied so, no bigint is made. */
+export function wordsOf(data: BigInt64Array): Int32Array {
+  return new Int32Array(data.buffer, data.byteOffset, data.length * 2);
+}
+
 /** The rows named by `rows`, in that order. */
 export function takeRows(column: Column, rows: Int32Array): Column {
   if (column.kind === 'list' || column.kind === 'vector') return gather(column, rows);
@@ -90,6 +95,17 @@ export function takeRows(column: Column, rows: Int32Array): Column {
   if (column.validity !== null) {
     validity = new Uint8Array(n);
     for (let i = 0; i < n; i++) validity[i] = column.validity[rows[i]!]!;
+  }
+  if (column.kind === 'int64') {
+    const data = new BigInt64Array(n);
+    const to = wordsOf(data);
+    const from = wordsOf(column.data);
+    for (let i = 0; i < n; i++) {
+      const row = rows[i]!;
+      to[2 * i] = from[2 * row]!;
+      to[2 * i + 1] = from[2 * row + 1]!;
+    }
+    return { ...column, length: n, validity, data };
   }
   const from = column.data as Typed;
   const data =
@@ -136,7 +152,7 @@ function differs(column: Column): (row: number) => boolean {
   }
   switch (column.kind) {
     case 'int64': {
-      const words = new Int32Array(column.data.buffer, column.data.byteOffset, column.length * 2);
+      const words = wordsOf(column.data);
       return (row) =>
         words[2 * row] !== words[2 * row - 2] || words[2 * row + 1] !== words[2 * row - 1];
     }

@@ -8,7 +8,7 @@ import { deserialize, serialize } from 'node:v8';
 import { assert } from '../../base/errors.ts';
 import { type Column, ColumnBuilder } from '../../types/column.ts';
 import type { Dtype } from '../../types/dtype.ts';
-import { takeRows } from './columns.ts';
+import { takeRows, wordsOf } from './columns.ts';
 
 /** Rows of a block at least. */
 const BLOCK_ROWS = 1 << 19;
@@ -164,7 +164,15 @@ function scattered(dtype: Dtype, n: number, pieces: readonly Piece[], index: num
       column.kind === 'string' || column.kind === 'bytes'
         ? (new Array(n) as unknown as Float64Array)
         : (new (from.constructor as Float64ArrayConstructor)(n) as Float64Array);
-    for (let i = 0; i < rows.length; i++) data[rows[i]!] = from[i]!;
+    if (column.kind === 'int64') {
+      const words = wordsOf(column.data);
+      const to = wordsOf(data as unknown as BigInt64Array);
+      for (let i = 0; i < rows.length; i++) {
+        const row = rows[i]!;
+        to[2 * row] = words[2 * i]!;
+        to[2 * row + 1] = words[2 * i + 1]!;
+      }
+    } else for (let i = 0; i < rows.length; i++) data[rows[i]!] = from[i]!;
     if (column.validity === null) continue;
     validity ??= new Uint8Array(n).fill(1);
     for (let i = 0; i < rows.length; i++) validity[rows[i]!] = column.validity[i]!;
