@@ -7,9 +7,10 @@ export NODE_NO_WARNINGS := 1
 
 setup: node_modules/.ready
 
+# Not `npm ci`: it insists on optional packages of every platform, and not every registry mirror has them.
 # npm may block install scripts, and the `node` package needs its own to place its binary.
 node_modules/.ready: package-lock.json
-	npm ci --loglevel=error
+	npm install --no-save --loglevel=error
 	node_modules/.bin/node -v >/dev/null 2>&1 || npm rebuild node --loglevel=error
 	touch $@
 
