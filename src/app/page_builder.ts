@@ -74,8 +74,11 @@ export async function buildKeys(request: BuildRequest): Promise<Counts> {
       const heads = request.empty ? [] : await request.online.heads(builder.pageKeys(keys));
       return { heads, replaceable: (head) => head.version <= fence };
     });
-    // These may have a page that is not to be.
-    builder.lost.push(...batch.keys.filter((_, i) => !hasPage(request.program, batch, i)));
+    if (request.empty) continue;
+    // These may have a page that is not to be. Most have none, and history is not asked for them again.
+    const pageless = batch.keys.filter((_, i) => !hasPage(request.program, batch, i));
+    const heads = await request.online.heads(builder.pageKeys(pageless));
+    builder.lost.push(...pageless.filter((_, i) => heads[i] !== undefined));
   }
   await builder.settle();
   return builder.counts;

@@ -263,7 +263,7 @@ test('a correction that was cut off before its index, and overtaken, leaves noth
   await assertAsHistory();
 });
 
-test('pushes that are cut off anywhere, repeated and made at once end as history says', async () => {
+test('pushes that are cut off anywhere, repeated and made at once, also with builds in between, end as history says', async () => {
   const row = fc.record({
     id: fc.integer({ min: 0, max: 9 }),
     at: fc.integer({ min: 0, max: 5 }).map(at),
@@ -276,17 +276,19 @@ test('pushes that are cut off anywhere, repeated and made at once end as history
     rows: fc.array(row, { minLength: 1, maxLength: 5 }),
     cutOff: fc.option(fc.nat(12)),
     together: fc.boolean(),
+    rebuilt: fc.nat(2).map((n) => n === 0),
   });
   await fc.assert(
     fc.asyncProperty(fc.array(pushed, { minLength: 1, maxLength: 4 }), async (all) => {
       let open: Promise<unknown>[] = [];
-      for (const { cutOff, together, ...request } of all) {
+      for (const { cutOff, together, rebuilt, ...request } of all) {
         tick();
         if (cutOff !== null) {
           const failed = await push(failingAfter(cutOff), request).catch((error) => error);
           if (failed instanceof Error) assert.equal(failed.message, 'cut off');
         }
         open.push(push(app, request));
+        if (rebuilt) await materialize({ ...app, config: undefined }, { full: true });
         if (!together) {
           await Promise.all(open);
           open = [];

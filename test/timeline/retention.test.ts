@@ -80,6 +80,28 @@ test('a read within retention is right, one beyond it is refused, whatever was d
   );
 });
 
+test('built pages keep the tombstones of times that retention has not dropped', () => {
+  const layout = { ...LAYOUT, reads: LAYOUT.reads.slice(0, 12) };
+  const event = (t: number, retract = false): Delivery => ({
+    t,
+    a: 2_000 + t,
+    id: BigInt(t),
+    retract,
+    values: [1],
+  });
+  const all = Array.from({ length: 100 }, (_, t) => event(t));
+  const store = new Store(layout, TINY);
+  store.build([...all, ...all.filter(({ t }) => t % 10 === 5).map(({ t }) => event(t, true))]);
+  const kept = store.tombstones().map(({ timeUs }) => timeUs);
+  assert.ok(kept.length > 0 && kept.length < 10, `${kept.length} tombstones are kept`);
+  assert.deepEqual(kept, [5, 15, 25, 35, 45, 55, 65, 75, 85, 95].slice(-kept.length));
+  assert.equal(
+    store.apply(all),
+    false,
+    'neither what is dropped nor what was retracted comes back',
+  );
+});
+
 test('old blocks go, tombstones with them, and a change too old to place is ignored', () => {
   const layout = { ...LAYOUT, reads: LAYOUT.reads.slice(0, 12) };
   const store = new Store(layout, TINY);
