@@ -72,8 +72,16 @@ function writeValue(writer: ByteWriter, value: Scalar | null, dtype: Dtype): voi
   }
 }
 
+const few = new BigInt64Array(8);
+const fewWords = new Int32Array(few.buffer);
+
 /** The 32-bit halves of event ids, low then high: comparing them makes no bigint. */
 export function idWords(id: BigInt64Array): Int32Array {
+  // Arrays this small have no buffer until one is asked for, which takes longer than a copy.
+  if (id.length <= few.length) {
+    few.set(id);
+    return fewWords.slice(0, 2 * id.length);
+  }
   return new Int32Array(id.buffer, id.byteOffset, id.length * 2);
 }
 

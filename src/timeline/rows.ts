@@ -88,7 +88,31 @@ export class Runs {
   }
 }
 
-/** The rows that the runs name, in buffers of their own. */
+const CHUNK_BYTES = 1 << 16;
+/** Where the next small arrays go, and how much of it is taken. */
+let chunk = new ArrayBuffer(CHUNK_BYTES);
+let used = 0;
+
+/**
+ * Zeros that nothing else writes to. Small arrays lie in one buffer together: for a few rows, making a buffer takes longer than
+ * filling it.
+ */
+function zeros<A extends Joined>(
+  type: { new (buffer: ArrayBuffer, at: number, length: number): A; BYTES_PER_ELEMENT: number },
+  length: number,
+): A {
+  const bytes = length * type.BYTES_PER_ELEMENT;
+  if (bytes > CHUNK_BYTES >> 3) return new type(new ArrayBuffer(bytes), 0, length);
+  if (used + bytes > CHUNK_BYTES) {
+    chunk = new ArrayBuffer(CHUNK_BYTES);
+    used = 0;
+  }
+  const out = new type(chunk, used, length);
+  used += Math.ceil(bytes / 8) * 8;
+  return out;
+}
+
+/** The rows that the runs name, sharing nothing with the sources. */
 export function joinRuns(sources: readonly Events[], runs: Runs): Events {
   const times: Float64Array[] = [];
   const arrivals: Float64Array[] = [];
@@ -108,9 +132,9 @@ export function joinRuns(sources: readonly Events[], runs: Runs): Events {
   }
   return {
     length: runs.rows,
-    timeUs: joinData(times, runs, new Float64Array(runs.rows), 1),
-    arrivalUs: late ? joinData(arrivals, runs, new Float64Array(runs.rows), 1) : null,
-    id: joinData(ids, runs, new BigInt64Array(runs.rows), 1),
+    timeUs: joinData(times, runs, zeros(Float64Array, runs.rows), 1),
+    arrivalUs: late ? joinData(arrivals, runs, zeros(Float64Array, runs.rows), 1) : null,
+    id: joinData(ids, runs, zeros(BigInt64Array, runs.rows), 1),
     columns,
   };
 }
@@ -129,7 +153,7 @@ function joinColumns(columns: readonly Column[], runs: Runs): Column {
   const data = joinData(
     columns.map((column) => column.data as Float64Array),
     runs,
-    new (first.data.constructor as Float64ArrayConstructor)(runs.rows * size),
+    zeros(first.data.constructor as Float64ArrayConstructor, runs.rows * size),
     size,
   );
   return { kind, dtype, length: runs.rows, validity: joinValidity(columns, runs), data } as Column;
@@ -146,12 +170,9 @@ function joinValidity(columns: readonly Column[], runs: Runs): Uint8Array | null
   return out;
 }
 
-function joinData<A extends Float64Array | BigInt64Array>(
-  data: readonly A[],
-  runs: Runs,
-  out: A,
-  size: number,
-): A {
+type Joined = Float64Array | BigInt64Array;
+
+function joinData<A extends Joined>(data: readonly A[], runs: Runs, out: A, size: number): A {
   for (let r = 0, at = 0; r < runs.source.length; at += size * runs.count[r++]!) {
     const source = data[runs.source[r]!]!;
     const from = size * runs.start[r]!;
