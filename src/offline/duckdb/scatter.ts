@@ -35,6 +35,7 @@ interface Piece {
 export class Scatter {
   readonly rows: number;
   readonly #blockRows: number;
+  readonly #spillBytes: number;
   readonly #dtypes: readonly Dtype[];
   readonly #folder: string;
   readonly #held: Piece[][] = [];
@@ -42,7 +43,14 @@ export class Scatter {
   #heldBytes = 0;
 
   /** `folder` is this scatter's own; it is made when it is needed. */
-  constructor(rows: number, blockRows: number, dtypes: readonly Dtype[], folder: string) {
+  constructor(
+    rows: number,
+    blockRows: number,
+    dtypes: readonly Dtype[],
+    folder: string,
+    spillBytes = BLOCK_BYTES,
+  ) {
+    this.#spillBytes = spillBytes;
     this.rows = rows;
     this.#blockRows = blockRows;
     this.#dtypes = dtypes;
@@ -83,7 +91,7 @@ export class Scatter {
         });
       });
     }
-    if (this.#heldBytes > BLOCK_BYTES) this.#spill();
+    if (this.#heldBytes > this.#spillBytes) this.#spill();
   }
 
   #hold(block: number, piece: Piece): void {
