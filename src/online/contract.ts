@@ -29,10 +29,13 @@ export interface PageWrite extends PageKey {
   readonly dropBlocks: readonly number[];
 }
 
-/** All methods reject with a coded `online/…` error when the store fails; none of them retries a lost compare-and-set. */
+/** A value that is at hand, or a promise of one that a network brings: an embedded store costs its readers no turn. */
+export type MaybePromise<T> = T | Promise<T>;
+
+/** All methods fail with a coded `online/…` error when the store does; none of them retries a lost compare-and-set. */
 export interface OnlineStore {
-  /** Heads in the order of `keys`, undefined where there is none. One round trip. */
-  heads(keys: readonly PageKey[]): Promise<(Head | undefined)[]>;
+  /** Heads in the order of `keys`, undefined where there is none. One round trip; may throw at once, too. */
+  heads(keys: readonly PageKey[]): MaybePromise<(Head | undefined)[]>;
   /** Blocks of one key in the order of `blocks`, undefined where one is gone. One round trip. */
   blocks(key: PageKey, blocks: readonly number[]): Promise<(Uint8Array | undefined)[]>;
   /**

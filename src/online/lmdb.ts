@@ -90,7 +90,7 @@ class LmdbStore implements OnlineStore {
     }
   }
 
-  async heads(keys: readonly PageKey[]): Promise<(Head | undefined)[]> {
+  heads(keys: readonly PageKey[]): (Head | undefined)[] {
     return this.#guard(() => {
       const out = new Array<Head | undefined>(keys.length);
       for (let i = 0; i < keys.length; i++) {

@@ -2,7 +2,7 @@
 import { SamewiseError } from '../base/errors.ts';
 import type { InstantUs } from '../base/time.ts';
 import type { ViewProgram } from '../model/index.ts';
-import type { Head, OnlineStore, PageKey } from '../online/contract.ts';
+import type { Head, MaybePromise, OnlineStore, PageKey } from '../online/contract.ts';
 import { type Reading, readTimeline } from '../timeline/index.ts';
 import { decodeKey, printKey } from '../types/key.ts';
 
@@ -29,15 +29,26 @@ const MAX_ATTEMPTS = 16;
 
 /**
  * Reads pages in the order of `wanted`. One round trip for all heads; then, only where a window's edge lies inside sealed
- * blocks, one for each such page. Throws the store's `online/…` errors, `timeline/damaged-page` and
+ * blocks, one for each such page. Answers at once where the store does. Throws or rejects with the store's `online/…` errors, `timeline/damaged-page` and
  * `timeline/beyond-retention` with view and key, and `serving/unsettled-page`.
  */
-export async function readPages(
+export function readPages(
   online: OnlineStore,
   wanted: readonly PageRead[],
   counter: PageCounter,
-): Promise<PageAnswer[]> {
-  const heads = await online.heads(wanted);
+): MaybePromise<PageAnswer[]> {
+  const heads = online.heads(wanted);
+  return heads instanceof Promise
+    ? heads.then((found) => readHeads(online, wanted, found, counter))
+    : readHeads(online, wanted, heads, counter);
+}
+
+function readHeads(
+  online: OnlineStore,
+  wanted: readonly PageRead[],
+  heads: readonly (Head | undefined)[],
+  counter: PageCounter,
+): MaybePromise<PageAnswer[]> {
   counter.pages(wanted.length);
   const answers = new Array<PageAnswer>(wanted.length);
   let pending: Promise<void>[] | null = null;
@@ -58,8 +69,7 @@ export async function readPages(
     }
   }
   counter.bytes(bytes);
-  if (pending !== null) await Promise.all(pending);
-  return answers;
+  return pending === null ? answers : Promise.all(pending).then(() => answers);
 }
 
 /** Fetches what is missing until the timeline can be read; a block that is gone means that the head has changed. */

@@ -1,4 +1,5 @@
 /** The HTTP server, put together. It holds no definitions of its own and names no adapter; app/ hands both in. */
+import { createServer } from 'node:http';
 import swagger from '@fastify/swagger';
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { Clock } from '../base/clock.ts';
@@ -13,6 +14,7 @@ import { featuresRoutes } from './features_routes.ts';
 import { parseBody } from './json.ts';
 import { Metrics } from './metrics.ts';
 import { offlineRoute } from './offline_route.ts';
+import { withFastReads } from './online_fast.ts';
 import { onlineRoute } from './online_route.ts';
 import { operationRoutes } from './operation_routes.ts';
 import type { DataRoots } from './paths.ts';
@@ -49,6 +51,8 @@ export interface ServerOptions {
 const MAX_BODY_BYTES = 16 * 1024 * 1024;
 /** Largest head of a request, in bytes: room for a list of some thousand features. */
 const MAX_HEADER_BYTES = 128 * 1024;
+/** How long a connection may be idle between requests, in milliseconds: longer than load balancers keep theirs. */
+const KEEP_ALIVE_MS = 72_000;
 
 /**
  * A server that is ready to listen or inject. `close()` lets requests in flight finish; the stores stay open, they belong
@@ -64,9 +68,14 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
     reader: new VectorReader(online, metrics),
   };
 
+  let closing = false;
   const app = Fastify({
     bodyLimit: MAX_BODY_BYTES,
-    http: { maxHeaderSize: MAX_HEADER_BYTES },
+    serverFactory: (route) =>
+      createServer(
+        { maxHeaderSize: MAX_HEADER_BYTES, keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: 0 },
+        withFastReads(context, route, () => closing),
+      ),
     forceCloseConnections: 'idle',
     ajv: {
       // The schemas mean what they say: no silent coercion, no silent removal. Verbose is for hints.
@@ -118,6 +127,9 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
       { hint: 'GET /openapi.json lists what there is' },
     );
     return reply.code(404).send(errorBody(refusal));
+  });
+  app.addHook('preClose', async () => {
+    closing = true;
   });
   // Not onResponse: its listeners on every answer cost more than all of the counting.
   app.decorateRequest('startedMs', 0);

@@ -4,7 +4,7 @@
  */
 import type { InstantUs } from '../base/time.ts';
 import { type Assembled, assemble, type Status } from '../model/index.ts';
-import type { OnlineStore } from '../online/contract.ts';
+import type { MaybePromise, OnlineStore } from '../online/contract.ts';
 import type { Column } from '../types/column.ts';
 import { ColumnBuilder, scalarAt } from '../types/column.ts';
 import { encodeKey } from '../types/key.ts';
@@ -76,19 +76,35 @@ export class VectorReader {
 
   /**
    * Reads every row at `readUs` (one time for all, or one for each row): events strictly before it count.
-   * Throws as `readPages` does, `types/bad-key` for a key that is too long, and what an on-demand program throws.
+   * Answers at once where the store does. Throws or rejects as `readPages` does, `types/bad-key` for a key that is too long, and what an on-demand program throws.
    */
-  async read(
+  read(
     program: ServiceProgram,
     rows: readonly RequestRow[],
     readUs: InstantUs | Float64Array,
-  ): Promise<Vectors> {
-    const { plan, levels } = program;
-    const pages: PageAnswer[][] = plan.lookups.map(() => []);
-    for (const groups of levels) {
+  ): MaybePromise<Vectors> {
+    const pages: PageAnswer[][] = program.plan.lookups.map(() => []);
+    return this.#readFrom(0, program, rows, readUs, pages);
+  }
+
+  #readFrom(
+    level: number,
+    program: ServiceProgram,
+    rows: readonly RequestRow[],
+    readUs: InstantUs | Float64Array,
+    pages: PageAnswer[][],
+  ): MaybePromise<Vectors> {
+    const { levels } = program;
+    for (let at = level; at < levels.length; at++) {
+      const groups = levels[at]!;
       const wanted: PageRead[] = [];
       for (const group of groups) want(program, group, rows, readUs, pages, wanted);
-      const answers = await readPages(this.#online, wanted, this.#counter);
+      const answers = readPages(this.#online, wanted, this.#counter);
+      if (answers instanceof Promise)
+        return answers.then((late) => {
+          place(groups, rows.length, pages, late);
+          return this.#readFrom(at + 1, program, rows, readUs, pages);
+        });
       place(groups, rows.length, pages, answers);
     }
     return new Vectors(program, rows.length, pages, compute(program, rows, pages));

@@ -75,7 +75,7 @@ test('a reader that finds its blocks gone reads the newer head', async () => {
 test('a block that its head names but nobody has is damage, told with the key', async () => {
   const online = await filled(199);
   for (const stored of online.pages.values()) stored.blocks.clear();
-  await assert.rejects(readPages(online, [page], counter), {
+  await assert.rejects(async () => readPages(online, [page], counter), {
     code: 'timeline/damaged-page',
     where: { view: 'counts', entity: 'user', key: 'user_id=7' },
   });
@@ -90,5 +90,7 @@ test('a page that never settles is given up', async () => {
     stored.head = { ...stored.head, version: ++version };
     stored.blocks.clear();
   };
-  await assert.rejects(readPages(online, [page], counter), { code: 'serving/unsettled-page' });
+  await assert.rejects(async () => readPages(online, [page], counter), {
+    code: 'serving/unsettled-page',
+  });
 });

@@ -1,0 +1,100 @@
+/** Plain reads over a socket are answered ahead of the framework; the route behind, which `inject` asks, says the same. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import fc from 'fast-check';
+import { plainQuery } from '../../src/serving/online_fast.ts';
+import { cases } from '../support/cases.ts';
+import { memoryOnline, serverOver } from './support.ts';
+import { DEFINITIONS, fill } from './world.ts';
+
+type Server = Awaited<ReturnType<typeof serverOver>>;
+/** Over a store that answers later, and over one that answers at once. */
+const servers: { server: Server; url: string }[] = [];
+before(async () => {
+  const online = memoryOnline();
+  const name = ({ view, key }: { view: string; key: Uint8Array }) => `${view}/${key.toHex()}`;
+  const atOnce = {
+    ...online,
+    heads: (keys: Parameters<typeof online.heads>[0]) =>
+      keys.map((key) => online.pages.get(name(key))?.head),
+  };
+  for (const store of [online, atOnce]) {
+    // Within the time of a refresh the revision is at hand, as the fast way wants it.
+    const server = await serverOver(DEFINITIONS, { online: store, refreshMs: 60_000 });
+    servers.push({ server, url: await server.app.listen({ port: 0, host: '127.0.0.1' }) });
+  }
+  await fill(online);
+});
+after(() => Promise.all(servers.map(({ server }) => server.app.close())));
+
+const FEATURES = ['count_1d', 'spending:mean_7d', 'note', 'profile:city', 'last_3', 'last_ticket'];
+const field = fc.oneof(
+  { weight: 8, arbitrary: fc.constantFrom('entity=customer', 'id=7', 'id=8', 'id=404') },
+  {
+    weight: 4,
+    arbitrary: fc.subarray(FEATURES, { minLength: 1 }).map((names) => `features=${names}`),
+  },
+  fc.constantFrom('id=', 'id=x', 'entity=route', 'entity=', 'features=', 'features=nothing', 'id'),
+  fc.constantFrom('id=%37', 'id=7+', 'at=2024-03-09', 'features=%6eote', 'other=1', '', 'id=7#x'),
+  fc.constantFrom('features=,note,,note', 'features=note:', 'Id=7', 'id=7=', 'entity=customer '),
+);
+const query = fc.oneof(
+  fc
+    .tuple(fc.subarray(FEATURES, { minLength: 1 }), fc.constantFrom('7', '8', '404', '-1'))
+    .chain(([names, id]) =>
+      fc.shuffledSubarray(['entity=customer', `id=${id}`, `features=${names}`], { minLength: 3 }),
+    ),
+  fc.array(field, { maxLength: 5 }),
+);
+
+test('the fast way and the route give the same answer to every query', async () => {
+  await fc.assert(
+    fc.asyncProperty(query, async (fields) => {
+      const path = `/api/v1/features/online?${fields.join('&')}`;
+      for (const { server, url } of servers) {
+        const slow = await server.app.inject({ url: path });
+        const fast = await fetch(url + path);
+        assert.equal(await fast.text(), slow.body);
+        assert.equal(fast.status, slow.statusCode);
+        for (const name of ['content-type', 'content-length'])
+          assert.equal(fast.headers.get(name), String(slow.headers[name]));
+      }
+    }),
+    { numRuns: cases(200) },
+  );
+});
+
+test('plain queries, in any order of their fields, are those answered fast', () => {
+  const plain = { entity: 'user', id: 'user_1', features: 'a:b,c' };
+  for (const text of [
+    'entity=user&id=user_1&features=a:b,c',
+    'features=a:b,c&entity=user&id=user_1',
+  ])
+    assert.deepEqual(plainQuery(`/api/v1/features/online?${text}`), plain);
+  for (const text of [
+    'entity=user&id=%31&features=a',
+    'entity=user&id=1&id=2&features=a',
+    'entity=user&id=&id=2&features=a',
+    'entity=user&id=1&features=a&at=1',
+    'entity=user&id=1',
+    `entity=user&id=${'1'.repeat(8193)}&features=a`,
+  ])
+    assert.equal(plainQuery(`/api/v1/features/online?${text}`), null, text);
+  assert.equal(plainQuery('/api/v1/features?entity=user&id=1&features=a'), null);
+});
+
+test('fast answers are counted like others', async () => {
+  const { server, url } = servers[1]!;
+  const count = async () => {
+    const { body } = await server.app.inject({ url: '/metrics' });
+    const line =
+      /duration_seconds_count\{route="\/api\/v1\/features\/online",status="200"\} (\d+)/.exec(body);
+    return Number(line?.[1] ?? 0);
+  };
+  const before = await count();
+  const response = await fetch(
+    `${url}/api/v1/features/online?entity=customer&id=7&features=count_1d`,
+  );
+  assert.equal(response.status, 200);
+  assert.equal(await count(), before + 1);
+});
