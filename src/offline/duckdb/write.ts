@@ -14,7 +14,6 @@ import { basename, dirname, join } from 'node:path';
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { SamewiseError } from '../../base/errors.ts';
 import type { FileOutput } from '../contract.ts';
-import { writeArrow } from './arrow.ts';
 import { duckdbMessage, isDuckdbError, text } from './engine.ts';
 
 /** Rows of a Parquet row group: fixed, because it is part of the bytes of a file that must come out the same. */
@@ -82,7 +81,8 @@ export async function writeQuery(
 ): Promise<number> {
   return writeWhole(path, (partial) =>
     format === 'arrow'
-      ? writeArrow(connection, sql, partial)
+      ? // Loaded only here: the library takes longer to load than most commands to run.
+        import('./arrow.ts').then(({ writeArrow }) => writeArrow(connection, sql, partial))
       : copyQuery(connection, sql, format, partial),
   );
 }
