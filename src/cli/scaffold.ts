@@ -39,6 +39,7 @@ export function scaffold(name: string, samewiseVersion: string): Readonly<Record
     'features.ts': FEATURES,
     'data/transactions.csv': transactions,
     'labels.csv': labels,
+    'new.csv': NEW_EVENTS,
     'README.md': readme(name),
   };
 }
@@ -95,6 +96,12 @@ export const fraud = featureService({
 });
 `;
 
+/** Two events after the history, to push. */
+const NEW_EVENTS = `tx_id,at,customer_id,amount
+401,2024-04-01T09:30:00Z,1,18.40
+402,2024-04-01T09:31:15Z,2,75.00
+`;
+
 function readme(name: string): string {
   return `# ${name}
 
@@ -106,7 +113,8 @@ A Samewise project. Definitions are in \`features.ts\`, sample data in \`data/\`
     samewise train --service fraud_v1 --labels labels.csv --time at --out training.parquet
     samewise get fraud_v1 --key customer_id=1 --request amount=25
     samewise serve                             # the same over HTTP
-    samewise verify training.parquet.manifest.json --online 100
+    samewise verify training.parquet.manifest.json --online 100 --leakage
+    samewise push transactions new.csv         # once, however often
 `;
 }
 

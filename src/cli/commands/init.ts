@@ -39,10 +39,9 @@ export function init(program: Command): void {
             `${folder}: ${Object.keys(files).join(', ')}`,
             '',
             'Next:',
-            `  cd ${folder}`,
-            '  npm install',
-            '  npx samewise apply --yes && npx samewise materialize',
-            '  npx samewise get fraud_v1 --key customer_id=1 --request amount=25',
+            `  npx samewise --project ${folder} apply --yes`,
+            `  npx samewise --project ${folder} materialize`,
+            `  npx samewise --project ${folder} get fraud_v1 --key customer_id=1 --request amount=25 --at 2024-03-20T12:00:00Z`,
           ].join('\n'),
         );
       }),
