@@ -12,8 +12,12 @@ import type { Vectors } from './vector.ts';
 /** What is answered: outputs of a program, under names. */
 export interface Columns {
   readonly outputs: readonly number[];
-  /** `"name":`, as it stands in an object. */
+  /** `"name":`, as it stands in an object; for all but the first with a comma before it. */
   readonly labels: readonly string[];
+  /** The object of statuses where all values are there, which is what most answers say. */
+  readonly allPresent: string;
+  /** What stands around the times in the object of event times. */
+  readonly aroundTimes: readonly string[];
   readonly dtypes: readonly Dtype[];
 }
 
@@ -25,9 +29,12 @@ export function columnsOf(
   const { outputs } = program.plan;
   const positions = named?.outputs ?? outputs.map((_, i) => i);
   const names = named?.names ?? outputs.map(({ name }) => name);
+  const labels = names.map((name, i) => `${i > 0 ? ',' : ''}${JSON.stringify(name)}:`);
   return {
     outputs: positions,
-    labels: names.map((name) => `${JSON.stringify(name)}:`),
+    labels,
+    allPresent: `{${labels.map((label) => `${label}"PRESENT"`).join('')}}`,
+    aroundTimes: labels.length === 0 ? ['{}'] : [`{${labels[0]}`, ...labels.slice(1), '}'],
     dtypes: positions.map((position) => outputs[position]!.dtype),
   };
 }
@@ -43,35 +50,39 @@ export interface Texts {
 export function rowTexts(
   vectors: Vectors,
   row: number,
-  { outputs, labels, dtypes }: Columns,
+  { outputs, labels, dtypes, allPresent, aroundTimes }: Columns,
   metrics: Metrics,
 ): Texts {
   let values = '{';
-  let statuses = '{';
-  let eventTimes = '{';
-  // Neighbours mostly come from one page and so have one event time.
-  let lastUs: number | null = null;
-  let lastText = 'null';
+  let present = 0;
+  // Outputs mostly come from one page, or from pages of the same events.
+  const firstUs = outputs.length === 0 ? null : vectors.eventTimeUs(row, outputs[0]!);
+  let sameTime = true;
   for (let i = 0; i < outputs.length; i++) {
     const output = outputs[i]!;
-    const label = labels[i]!;
-    const status = vectors.status(row, output);
-    const us = vectors.eventTimeUs(row, output);
-    if (us !== lastUs) {
-      lastUs = us;
-      lastText = us === null ? 'null' : `"${formatInstant(us)}"`;
-    }
-    metrics.value(status);
-    if (i > 0) {
-      values += ',';
-      statuses += ',';
-      eventTimes += ',';
-    }
-    values += label + scalarToJsonText(vectors.value(row, output), dtypes[i]!);
-    statuses += `${label}"${status}"`;
-    eventTimes += label + lastText;
+    if (vectors.status(row, output) === 'PRESENT') present++;
+    if (vectors.eventTimeUs(row, output) !== firstUs) sameTime = false;
+    values += labels[i]! + scalarToJsonText(vectors.value(row, output), dtypes[i]!);
   }
-  return { values: `${values}}`, statuses: `${statuses}}`, eventTimes: `${eventTimes}}` };
+  let statuses = allPresent;
+  if (present === outputs.length) metrics.values('PRESENT', present);
+  else {
+    statuses = '{';
+    for (let i = 0; i < outputs.length; i++) {
+      const status = vectors.status(row, outputs[i]!);
+      metrics.value(status);
+      statuses += `${labels[i]!}"${status}"`;
+    }
+    statuses += '}';
+  }
+  const times = sameTime
+    ? aroundTimes.join(timeText(firstUs))
+    : `{${labels.map((label, i) => label + timeText(vectors.eventTimeUs(row, outputs[i]!))).join('')}}`;
+  return { values: `${values}}`, statuses, eventTimes: times };
+}
+
+function timeText(us: number | null): string {
+  return us === null ? 'null' : `"${formatInstant(us)}"`;
 }
 
 /** All rows as three JSON objects by name, each of an array with one item for each row. */
@@ -93,15 +104,15 @@ export function columnTexts(
       metrics.value(status);
       texts.value[row] = scalarToJsonText(vectors.value(row, output), dtypes[i]!);
       texts.status[row] = `"${status}"`;
-      texts.time[row] = us === null ? 'null' : `"${formatInstant(us)}"`;
+      texts.time[row] = timeText(us);
     }
     values.push(`${labels[i]!}[${texts.value.join()}]`);
     statuses.push(`${labels[i]!}[${texts.status.join()}]`);
     eventTimes.push(`${labels[i]!}[${texts.time.join()}]`);
   }
   return {
-    values: `{${values.join()}}`,
-    statuses: `{${statuses.join()}}`,
-    eventTimes: `{${eventTimes.join()}}`,
+    values: `{${values.join('')}}`,
+    statuses: `{${statuses.join('')}}`,
+    eventTimes: `{${eventTimes.join('')}}`,
   };
 }

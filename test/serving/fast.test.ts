@@ -38,14 +38,30 @@ const field = fc.oneof(
   fc.constantFrom('id=%37', 'id=7+', 'at=2024-03-09', 'features=%6eote', 'other=1', '', 'id=7#x'),
   fc.constantFrom('features=,note,,note', 'features=note:', 'Id=7', 'id=7=', 'entity=customer '),
 );
-const query = fc.oneof(
-  fc
-    .tuple(fc.subarray(FEATURES, { minLength: 1 }), fc.constantFrom('7', '8', '404', '-1'))
-    .chain(([names, id]) =>
-      fc.shuffledSubarray(['entity=customer', `id=${id}`, `features=${names}`], { minLength: 3 }),
-    ),
-  fc.array(field, { maxLength: 5 }),
-);
+const query = fc
+  .oneof(
+    fc
+      .tuple(
+        fc.constantFrom('7', '8', '404', '-1', 'x', '7+', '%37'),
+        fc.subarray([...FEATURES, '%6eote'], { minLength: 1 }),
+      )
+      .map(([id, names]) => ['entity=customer', `id=${id}`, `features=${names}`]),
+    fc
+      .constantFrom(
+        'Berlin',
+        'Z%C3%BCrich',
+        'Z\u00fcrich',
+        'Ber+lin',
+        '%',
+        '%zz',
+        'a/b',
+        'a;b',
+        "a'b",
+      )
+      .map((id) => ['entity=city', `id=${id}`, 'features=city_mean']),
+    fc.array(field, { maxLength: 5 }),
+  )
+  .chain((fields) => fc.shuffledSubarray(fields, { minLength: fields.length }));
 
 test('the fast way and the route give the same answer to every query', async () => {
   await fc.assert(
