@@ -10,8 +10,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type BenchReport, printBenchReport } from './report.ts';
 
-const ROUNDS = 5;
-const SECONDS = 2;
+const ROUNDS = 9;
+const SECONDS = 1;
+/** Before the rounds: the compiler settles only after some tens of thousands of requests. */
+const WARM_UP_SECONDS = 8;
 const CONNECTIONS = 16;
 const LATEST = [0, 1, 2, 3, 4].flatMap((i) => [`score_${i}`, `level_${i}`]).join();
 const WINDOWED =
@@ -66,7 +68,12 @@ interface Load {
   readonly p99Ms: number;
 }
 
-function load({ port, pid }: Server, features: string, connections: number): Load {
+function load(
+  { port, pid }: Server,
+  features: string,
+  connections: number,
+  seconds = SECONDS,
+): Load {
   const lua = join(folder, 'load.lua');
   writeFileSync(
     lua,
@@ -86,7 +93,7 @@ end
     'sh',
     [
       '-c',
-      `taskset -c 1 wrk -t1 -c${connections} -d${SECONDS} -s ${lua} http://127.0.0.1:${port} 2>&1 >/dev/null`,
+      `taskset -c 1 wrk -t1 -c${connections} -d${seconds} -s ${lua} http://127.0.0.1:${port} 2>&1 >/dev/null`,
     ],
     { encoding: 'utf8' },
   );
@@ -106,11 +113,13 @@ async function against(ours: Server, what: string, features: string): Promise<Ro
   const constant = await (await fetch(url)).text();
   writeFileSync(join(folder, 'constant'), constant);
   const bare = await serve('bare');
-  load(ours, features, CONNECTIONS);
-  load(bare, features, CONNECTIONS);
+  load(ours, features, CONNECTIONS, WARM_UP_SECONDS);
+  load(bare, features, CONNECTIONS, WARM_UP_SECONDS);
   const rounds = Array.from({ length: ROUNDS }, (_, i) => {
-    const peer = load(bare, features, CONNECTIONS);
+    // Who goes first alternates, so that what else the machine does falls on both alike.
+    const first = i % 2 === 0 ? load(bare, features, CONNECTIONS) : null;
     const own = load(ours, features, CONNECTIONS);
+    const peer = first ?? load(bare, features, CONNECTIONS);
     const ratio = peer.cpuUs / own.cpuUs;
     process.stderr.write(
       `${what} ${i + 1}: bare ${Math.round(peer.requestsPerSecond)}/s ${peer.cpuUs.toFixed(0)} µs, ours ${Math.round(own.requestsPerSecond)}/s ${own.cpuUs.toFixed(0)} µs (${(100 * ratio).toFixed(0)} %)\n`,
@@ -137,8 +146,8 @@ async function against(ours: Server, what: string, features: string): Promise<Ro
 }
 
 async function wideRow(ours: Server): Promise<Rows> {
-  load(ours, THOUSAND, 1);
-  const wide = load(ours, THOUSAND, 1);
+  load(ours, THOUSAND, 1, WARM_UP_SECONDS);
+  const wide = load(ours, THOUSAND, 1, 3);
   return [
     {
       what: 'one entity × 1,000 windowed features of 10 views, one connection',

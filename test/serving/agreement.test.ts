@@ -83,8 +83,13 @@ const arbitraryFeature = fc
 const arbitraryCase = fc.record({
   features: fc.array(arbitraryFeature, { minLength: 1, maxLength: 6 }),
   events: fc.array(
-    fc.record({ key: fc.nat(KEYS.length - 2), at: fc.integer({ min: -20, max: 60 }), ...VALUES }),
-    { maxLength: 40 },
+    fc.record({
+      // Most are of one key, so that its page has blocks.
+      key: fc.oneof({ weight: 2, arbitrary: fc.constant(0) }, fc.nat(KEYS.length - 2)),
+      at: fc.integer({ min: -20, max: 60 }),
+      ...VALUES,
+    }),
+    { maxLength: 80 },
   ),
   reads: fc.array(fc.integer({ min: -25, max: 70 }), { minLength: 1, maxLength: 3 }),
   through: fc.boolean(),
