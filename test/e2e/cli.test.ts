@@ -196,7 +196,7 @@ test('a changed window is a new version; the old one is served until it is retir
   assert.match(gone.stderr, /error plan\/unknown-object: .*version 1 .*fraud_v1/);
   assert.deepEqual(
     (await json(project, 'materialize')).map((v: any) => `${v.view}@${v.version} ${v.mode}`),
-    ['customer_spending@2 current', 'customer_spending@1 dropped'],
+    ['customer_spending@2 incremental', 'customer_spending@1 dropped'],
   );
 });
 
