@@ -60,7 +60,9 @@ export {
   parquet,
   type SourceHandle,
   type SourceOptions,
+  type StreamOptions,
   source,
   sql,
+  stream,
 } from './source.ts';
 export type { AnyUse, ComputedUse, FeatureRef, Use, Used } from './use.ts';

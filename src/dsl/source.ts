@@ -1,5 +1,11 @@
 import type { DurationText } from '../base/duration.ts';
-import type { BatchLocation, Source } from '../model/index.ts';
+import {
+  type BatchLocation,
+  DEFAULT_LATENESS_US,
+  DEFAULT_STREAM,
+  type Source,
+  type StreamLocation,
+} from '../model/index.ts';
 import type { Dtype } from '../types/dtype.ts';
 import {
   type Columns,
@@ -35,10 +41,12 @@ export interface SourceOptions<C extends Columns> extends DescribedOptions {
   readonly op?: ColumnsOfKind<C, 'string'>;
   /** A table under change: `eventId` alone identifies a row, and the later arrival replaces the earlier one. */
   readonly mutable?: boolean;
-  /** How late an event may arrive. */
+  /** How late an event may arrive, one day by default: one that comes later is in history alone, until it is reconciled. */
   readonly lateness?: DurationText;
   /** Where its history lies: `parquet(…)`, `csv(…)`, `json(…)`, `sql(…)`. */
   readonly batch?: BatchLocation;
+  /** How its events come in: `stream({ … })`. Without it they are pushed. */
+  readonly stream?: StreamLocation;
 }
 
 export interface SourceHandle<C extends Columns> extends Handle<Source> {
@@ -65,8 +73,9 @@ export function source<C extends Columns>(options: SourceOptions<C>): SourceHand
     arrivalTime: options.arrivalTime ?? null,
     op: options.op ?? null,
     mutable: options.mutable ?? false,
-    latenessUs: durationOf(options.lateness) ?? 0,
+    latenessUs: durationOf(options.lateness) ?? DEFAULT_LATENESS_US,
     batch: options.batch ?? null,
+    stream: options.stream ?? DEFAULT_STREAM,
   };
   return handle({ columns: options.columns }, definition, []);
 }
@@ -98,4 +107,32 @@ export function json(path: string, options: FilesOptions = {}): BatchLocation {
  */
 export function sql(query: string): BatchLocation {
   return { type: 'query', sql: query };
+}
+
+export interface StreamOptions {
+  /** Topic of the event log; by default the source's own name. */
+  readonly topic?: string;
+  /** What a record's value is; `json` by default. `avro` and `protobuf` need a schema registry, `debezium` is a table under change data capture. */
+  readonly format?: StreamLocation['format'];
+  /** Protobuf only: the full name of the message type. */
+  readonly message?: string;
+  /** How far ahead of its arrival an event's time may be, one day by default; beyond it an event is a dead letter. */
+  readonly maxAhead?: DurationText;
+  /** When a push is answered: when it is durable (the default), or when reads see it. */
+  readonly acknowledge?: StreamLocation['acknowledge'];
+}
+
+/**
+ * How a source's events come in. The event log itself (embedded, Kafka, Kinesis) is named by the project's configuration.
+ *
+ *     stream: stream({ topic: 'payments.v2', format: 'avro' })
+ */
+export function stream(options: StreamOptions): StreamLocation {
+  return {
+    topic: options.topic ?? DEFAULT_STREAM.topic,
+    format: options.format ?? DEFAULT_STREAM.format,
+    message: options.message ?? DEFAULT_STREAM.message,
+    maxAheadUs: durationOf(options.maxAhead) ?? DEFAULT_STREAM.maxAheadUs,
+    acknowledge: options.acknowledge ?? DEFAULT_STREAM.acknowledge,
+  };
 }

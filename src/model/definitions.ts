@@ -37,6 +37,20 @@ export type BatchLocation =
     }
   | { readonly type: 'query'; readonly sql: string };
 
+/** How a source's events come in: every source may be pushed to; one may also be a topic of an event log that others fill. */
+export interface StreamLocation {
+  /** Topic of the event log; null: the source's own name. */
+  readonly topic: string | null;
+  /** What a record's value is. */
+  readonly format: 'json' | 'avro' | 'protobuf' | 'debezium';
+  /** Protobuf only: the full name of the message type. */
+  readonly message: string | null;
+  /** How far ahead of its arrival an event's time may be; beyond it is a dead letter. */
+  readonly maxAheadUs: DurationUs;
+  /** Whether a push is answered when it is durable, or when reads see it. */
+  readonly acknowledge: 'durable' | 'applied';
+}
+
 /** A stream of events of one shape. */
 export interface Source extends Described {
   readonly kind: 'source';
@@ -51,9 +65,10 @@ export interface Source extends Described {
   readonly op: string | null;
   /** A table under change: the id alone identifies a row and the later arrival replaces it. Needs `eventId`. */
   readonly mutable: boolean;
-  /** How late an event may arrive. */
+  /** How late an event may arrive: one that comes later is in history alone, until it is reconciled. */
   readonly latenessUs: DurationUs;
   readonly batch: BatchLocation | null;
+  readonly stream: StreamLocation;
 }
 
 /** One feature of a view: an aggregate of an input over a window. A plain column is the aggregate `latest`. */

@@ -43,5 +43,6 @@ export {
   type Slot,
 } from './service_plan.ts';
 export { sourceColumnsOf } from './source_columns.ts';
+export { DEFAULT_LATENESS_US, DEFAULT_STREAM } from './stream.ts';
 export { validateCatalog } from './validate.ts';
 export { compileView, featureViewOf, type ViewProgram } from './view_program.ts';

@@ -82,6 +82,26 @@ function checkSource(problems: Problems, source: Source): void {
       { ...where, field: 'lateness' },
     );
   }
+  const { topic, format, message, maxAheadUs } = source.stream;
+  if (!(Number.isSafeInteger(maxAheadUs) && maxAheadUs >= 0)) {
+    problems.add(
+      'model/bad-duration',
+      `events may be ${maxAheadUs} µs ahead; it must be a whole number from 0`,
+      { ...where, field: 'stream.maxAhead' },
+    );
+  }
+  if (topic !== null && topic.trim() === '')
+    problems.add('model/bad-stream', 'the topic is empty', { ...where, field: 'stream.topic' });
+  if ((message !== null) !== (format === 'protobuf')) {
+    problems.add(
+      'model/bad-stream',
+      format === 'protobuf'
+        ? 'a stream of Protobuf needs the name of its message type'
+        : `a message type belongs to Protobuf, not to ${format}`,
+      { ...where, field: 'stream.message' },
+      "write format: 'protobuf', message: 'package.Message'",
+    );
+  }
   const location = source.batch;
   if (location !== null && (location.type === 'query' ? location.sql : location.path).trim() === '')
     problems.add('model/bad-location', 'the batch location is empty', { ...where, field: 'batch' });

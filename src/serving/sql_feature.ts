@@ -3,6 +3,7 @@
 import { LIFETIME } from '../aggregate/window.ts';
 import { SamewiseError } from '../base/errors.ts';
 import type { Catalog, Entity, Feature, FeatureView, Source } from '../model/definitions.ts';
+import { DEFAULT_STREAM } from '../model/index.ts';
 import { type Dtype, parseDtype, timestamp } from '../types/dtype.ts';
 import { sqlType } from '../types/sql.ts';
 
@@ -61,6 +62,7 @@ export function sqlFeature(
     mutable: false,
     latenessUs: 0,
     batch: { type: 'query', sql: wrapped(request, entity, dtype) },
+    stream: DEFAULT_STREAM,
   };
   const feature: Feature = {
     name,

@@ -17,7 +17,7 @@ export interface Tail {
   readonly base: readonly Uint8Array[];
   /** Sorted by (t, id). */
   readonly tombstones: readonly Tombstone[];
-  /** Highest log position absorbed of each source partition. */
+  /** Highest log position absorbed of each source partition: from 0, of any size. */
   readonly positions: ReadonlyMap<string, bigint>;
 }
 
@@ -46,7 +46,7 @@ export function writeTail(out: PageBuffer, tail: Tail): void {
   writer.varint(positions.size);
   for (const partition of [...positions.keys()].sort()) {
     writer.string(partition);
-    writer.i64(positions.get(partition)!);
+    writePosition(positions.get(partition)!);
   }
   out.raw(writer.finish());
 }
@@ -61,6 +61,22 @@ export function readTail(bytes: Uint8Array, at: number): Tail {
     arrivalUs: reader.f64(),
   }));
   const positions = new Map<string, bigint>();
-  for (let left = reader.varint(); left > 0; left--) positions.set(reader.string(), reader.i64());
+  for (let left = reader.varint(); left > 0; left--)
+    positions.set(reader.string(), readPosition(reader));
   return { droppedUs, base, tombstones, positions };
+}
+
+/** The number of its 64-bit words, the least significant first. */
+function writePosition(position: bigint): void {
+  const words: bigint[] = [];
+  for (let left = position; left > 0n; left >>= 64n) words.push(BigInt.asIntN(64, left));
+  writer.varint(words.length);
+  for (const word of words) writer.i64(word);
+}
+
+function readPosition(reader: ByteReader): bigint {
+  let position = 0n;
+  const words = reader.varint();
+  for (let i = 0n; i < words; i++) position |= BigInt.asUintN(64, reader.i64()) << (64n * i);
+  return position;
 }

@@ -28,6 +28,7 @@ import {
   parquet,
   source,
   sql,
+  stream,
   string,
   sum,
   timestamp,
@@ -390,6 +391,14 @@ test('sources', () => {
   assert.deepEqual(sql('select 1'), { type: 'query', sql: 'select 1' });
   const { latenessUs, eventId, mutable } = definitionOf(transactions);
   assert.deepEqual([latenessUs, eventId, mutable], [US_PER_HOUR, 'tx_id', false]);
+  assert.deepEqual(stream({ topic: 'tx.v1', format: 'protobuf', message: 'a.B', maxAhead: '1h' }), {
+    topic: 'tx.v1',
+    format: 'protobuf',
+    message: 'a.B',
+    maxAheadUs: US_PER_HOUR,
+    acknowledge: 'durable',
+  });
+  assert.deepEqual(definitionOf(transactions).stream, stream({ maxAhead: '1d' }));
 });
 
 test('on-demand views over on-demand views, constants of their own, and functions in TypeScript', () => {

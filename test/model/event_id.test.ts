@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { ByteWriter } from '../../src/base/bytes.ts';
 import { hash64 } from '../../src/base/hash.ts';
-import { eventIdColumns, eventIds, type Source } from '../../src/model/index.ts';
+import { DEFAULT_STREAM, eventIdColumns, eventIds, type Source } from '../../src/model/index.ts';
 import { batchOf } from '../../src/types/batch.ts';
 import { columnOf } from '../../src/types/column.ts';
 import { bytes, type Dtype, date, int32, int64, string, timestamp } from '../../src/types/dtype.ts';
@@ -27,6 +27,7 @@ function sourceOf(columns: Record<string, Dtype>, change: Partial<Source> = {}):
     mutable: false,
     latenessUs: 0,
     batch: null,
+    stream: DEFAULT_STREAM,
     ...change,
   };
 }

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import {
   type Catalog,
   catalogOf,
+  DEFAULT_STREAM,
   type Definition,
   type DefinitionKind,
   definitionsOf,
@@ -176,6 +177,7 @@ test('golden fingerprints', () => {
         mutable: false,
         latenessUs: 0,
         batch: null,
+        stream: DEFAULT_STREAM,
       },
       '89a18c13ae0659a0f5b43f2fe4c01c6cfa2ed210c715fb03e6448544a7757bc2',
     ],

@@ -6,6 +6,7 @@ import { SamewiseError } from '../../src/base/errors.ts';
 import { US_PER_DAY, US_PER_HOUR } from '../../src/base/time.ts';
 import {
   type Catalog,
+  DEFAULT_STREAM,
   type Feature,
   type FeatureView,
   type Member,
@@ -64,6 +65,11 @@ test('sources', () => {
   expect(broken({ eventId: null }), 'model/mutable-without-id', place);
   expect(broken({ latenessUs: -1 }), 'model/bad-duration', place);
   expect(broken({ batch: { type: 'query', sql: ' ' } }), 'model/bad-location', place);
+  const streaming = (change: object) => broken({ stream: { ...DEFAULT_STREAM, ...change } });
+  expect(streaming({ maxAheadUs: 0.5 }), 'model/bad-duration', { field: 'stream.maxAhead' });
+  expect(streaming({ topic: '' }), 'model/bad-stream', { field: 'stream.topic' });
+  expect(streaming({ format: 'protobuf' }), 'model/bad-stream', { field: 'stream.message' });
+  expect(streaming({ message: 'a.B' }), 'model/bad-stream', { field: 'stream.message' });
   const floating = changed('source', 'orders', ({ columns }) => ({
     columns: columns.map((c) => (c.name === 'order_id' ? { ...c, dtype: float64 } : c)),
   }));

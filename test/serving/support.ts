@@ -8,6 +8,7 @@ import { parseInstant } from '../../src/base/time.ts';
 import {
   catalogOf,
   compileView,
+  DEFAULT_STREAM,
   type Definition,
   definitionsOf,
   type Entity,
@@ -61,6 +62,7 @@ export function source(name: string, columns: Record<string, Dtype>): Source {
     mutable: false,
     latenessUs: 0,
     batch: null,
+    stream: DEFAULT_STREAM,
   };
 }
 

@@ -15,6 +15,7 @@ const LEVELS = [
   ['model'],
   ['dsl', 'plan', 'registry'],
   ['offline', 'online'],
+  ['stream'],
   ['serving'],
   ['app'],
   ['cli'],
@@ -23,7 +24,13 @@ const LEVELS = [
 const PURE_ROOMS = ['base', 'types', 'expr', 'aggregate', 'timeline', 'model', 'dsl'];
 const PURE_LIBRARIES = ['@noble/hashes', 'acorn', 'acorn-walk'];
 /** Rooms with a contract and adapters: all but these files of theirs is an adapter, which only app/ names. */
-const CONTRACTS = ['registry/contract.ts', 'offline/contract.ts', 'online/contract.ts'];
+const CONTRACTS = [
+  'registry/contract.ts',
+  'offline/contract.ts',
+  'offline/history_contract.ts',
+  'online/contract.ts',
+  'stream/contract.ts',
+];
 /** A contract that a room of the same level may import. */
 const BESIDE: Record<string, string> = { plan: 'registry/contract.ts' };
 
@@ -68,6 +75,8 @@ test('the rule itself objects to arrows that point back', () => {
     ['registry/a.ts', 'plan/index.ts'],
     ['online/a.ts', 'offline/contract.ts'],
     ['serving/a.ts', 'online/lmdb.ts'],
+    ['stream/a.ts', 'online/lmdb.ts'],
+    ['online/a.ts', 'stream/contract.ts'],
     ['model/a.ts', 'node:fs'],
     ['dsl/a.ts', 'fastify'],
     ['app/a.ts', '../test/support/cases.ts'],
