@@ -2,8 +2,9 @@
 import { SamewiseError, type Where } from '../base/errors.ts';
 import type { Entity } from '../model/definitions.ts';
 import type { Dtype } from '../types/dtype.ts';
+import { scalarFromJson } from '../types/json.ts';
 import { coerce, type Scalar, scalarToJsonText } from '../types/scalar.ts';
-import { parseExactJson, scalarFromJson } from './json.ts';
+import { parseExactJson } from './json.ts';
 
 /**
  * The key of an entity from the values of `id`: repeated in key order, or, for a key of several columns, one JSON array.

@@ -2,10 +2,10 @@
 import type { FastifyInstance } from 'fastify';
 import { nearest, SamewiseError } from '../base/errors.ts';
 import { formatInstant } from '../base/time.ts';
+import { scalarFromJson } from '../types/json.ts';
 import type { Scalar } from '../types/scalar.ts';
 import { type Columns, columnTexts, rowTexts, type Texts } from './answer.ts';
 import type { Context } from './context.ts';
-import { scalarFromJson } from './json.ts';
 import type { Metrics } from './metrics.ts';
 import { JSON_TYPE, type ServiceParams, type VectorsBody, vectorsSchema } from './schemas.ts';
 import type { ServiceProgram } from './service_program.ts';

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { parseBody, parseExactJson, scalarFromJson } from '../../src/serving/json.ts';
+import { parseBody, parseExactJson } from '../../src/serving/json.ts';
 import { float32, float64, int32, int64, list, string, vector } from '../../src/types/dtype.ts';
+import { scalarFromJson } from '../../src/types/json.ts';
 import { cases } from '../support/cases.ts';
 
 test('whole numbers keep all their digits', () => {
