@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
 import { nearest, SamewiseError } from '../base/errors.ts';
+import { parseStreamPlace, STREAM_FORM, type StreamPlace } from './stream_place.ts';
 
 export const CONFIG_FILE = 'samewise.config.json';
 
@@ -15,8 +16,11 @@ const DEFAULTS = {
   registry: 'sqlite:.samewise/registry.db',
   online: 'lmdb:.samewise/online',
   offline: 'file:.samewise/history',
+  stream: 'embedded:.samewise/log',
+  schemas: 'none',
 } as const;
 
+type Environment = Readonly<Record<string, string | undefined>>;
 type Setting = keyof typeof DEFAULTS;
 type Settings = Readonly<Record<Setting, string>>;
 const SETTINGS = Object.keys(DEFAULTS) as Setting[];
@@ -24,7 +28,9 @@ const FORM: Readonly<Record<Setting, string>> = {
   definitions: 'the TypeScript file that exports the definitions',
   registry: 'sqlite:<file>',
   online: 'lmdb:<folder>',
-  offline: 'file:<folder of pushed history>',
+  offline: 'file:<folder of the history of streams>',
+  stream: STREAM_FORM,
+  schemas: 'http(s)://<a schema registry that speaks Confluent’s API>, or none',
 };
 
 /** Where a part lies: `kind` as in the URL's scheme, `path` absolute. */
@@ -41,6 +47,9 @@ export interface Config {
   readonly registry: Place<'sqlite'>;
   readonly online: Place<'lmdb'>;
   readonly offline: Place<'file'>;
+  readonly stream: StreamPlace;
+  /** URL of the schema registry; null: there is none. */
+  readonly schemas: string | null;
   /** What the project keeps that nobody edits. */
   readonly stateDir: string;
   /** For what does not fit into memory. */
@@ -57,10 +66,7 @@ function variableOf(setting: Setting): string {
 /**
  * Reads the configuration of the project in `projectDir`. Throws `app/no-project`, `app/bad-config` and `app/bad-url`.
  */
-export function readConfig(
-  projectDir: string,
-  environment: Readonly<Record<string, string | undefined>> = process.env,
-): Config {
+export function readConfig(projectDir: string, environment: Environment = process.env): Config {
   const project = resolve(projectDir);
   const settings = readFile(join(project, CONFIG_FILE));
   const get = (setting: Setting): string => environment[variableOf(setting)] ?? settings[setting];
@@ -70,6 +76,8 @@ export function readConfig(
     registry: place(project, 'registry', get('registry'), 'sqlite', settings, environment),
     online: place(project, 'online', get('online'), 'lmdb', settings, environment),
     offline: place(project, 'offline', get('offline'), 'file', settings, environment),
+    stream: streamPlace(project, get('stream'), settings, environment),
+    schemas: schemaRegistry(project, get('schemas'), settings, environment),
     stateDir: join(project, '.samewise'),
     tempDir: join(project, '.samewise', 'tmp'),
     author: environment.SAMEWISE_AUTHOR ?? account(),
@@ -130,15 +138,47 @@ function place<Kind extends string>(
   url: string,
   kind: Kind,
   settings: Settings,
-  environment: Readonly<Record<string, string | undefined>>,
+  environment: Environment,
 ): Place<Kind> {
   const path = url.startsWith(`${kind}:`) ? url.slice(kind.length + 1) : '';
   if (path !== '') return { kind, path: resolve(project, path) };
+  throw badUrl(project, setting, url, settings, environment);
+}
+
+function streamPlace(
+  project: string,
+  url: string,
+  settings: Settings,
+  environment: Environment,
+): StreamPlace {
+  const found = parseStreamPlace(project, url);
+  if (found !== null) return found;
+  throw badUrl(project, 'stream', url, settings, environment);
+}
+
+function schemaRegistry(
+  project: string,
+  url: string,
+  settings: Settings,
+  environment: Environment,
+): string | null {
+  if (url === DEFAULTS.schemas) return null;
+  if (/^https?:/.test(url) && URL.canParse(url)) return url;
+  throw badUrl(project, 'schemas', url, settings, environment);
+}
+
+function badUrl(
+  project: string,
+  setting: Setting,
+  url: string,
+  settings: Settings,
+  environment: Environment,
+): SamewiseError {
   const variable = variableOf(setting);
   const from = environment[variable] !== undefined && settings[setting] !== url;
-  throw new SamewiseError(
+  return new SamewiseError(
     'app/bad-url',
-    `${JSON.stringify(url)} does not name a place for the ${setting}`,
+    `${JSON.stringify(url.replace(/:[^@]*@/, ':***@'))} does not name a place for the ${setting}`,
     {
       where: from ? { field: variable } : { file: join(project, CONFIG_FILE), field: setting },
       hint: `write it as ${FORM[setting]}`,

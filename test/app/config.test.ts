@@ -19,6 +19,8 @@ test('an empty configuration is the embedded stores under .samewise', () => {
     registry: { kind: 'sqlite', path: join(path, '.samewise/registry.db') },
     online: { kind: 'lmdb', path: join(path, '.samewise/online') },
     offline: { kind: 'file', path: join(path, '.samewise/history') },
+    stream: { kind: 'embedded', path: join(path, '.samewise/log'), partitions: 1 },
+    schemas: null,
     stateDir: join(path, '.samewise'),
     tempDir: join(path, '.samewise/tmp'),
     author: 'ada',
@@ -50,6 +52,21 @@ test('what is wrong is named', () => {
     ['{ "online": 3 }', { code: 'app/bad-config', message: /^online /, hint: /lmdb:<folder>/ }],
     ['{ "online": "redis:x" }', { code: 'app/bad-url', hint: /lmdb:<folder>/ }],
     ['{ "registry": "sqlite:" }', { code: 'app/bad-url' }],
+    ['{ "schemas": "registry" }', { code: 'app/bad-url', hint: /schema registry/ }],
+    ...[
+      'kafka',
+      'kafka:',
+      'kafka:localhost',
+      'kafka:user:secret@host:9092',
+      'kafka:a:1,b',
+      'rabbit:x',
+      'embedded:log?partitions=0',
+      'embedded:log?partition=2',
+      'kinesis:eu west',
+    ].map((url): [string, object] => [
+      JSON.stringify({ stream: url }),
+      { code: 'app/bad-url', hint: /kafka:<host>:<port>/, message: /^(?!.*secret)/ },
+    ]),
   ];
   for (const [config, error] of bad) {
     const path = project(config);
@@ -61,5 +78,26 @@ test('what is wrong is named', () => {
     code: 'app/bad-url',
     where: { field: 'SAMEWISE_OFFLINE' },
   });
+  rmSync(path, { recursive: true });
+});
+
+test('an event log is named by its URL', () => {
+  const path = project('{ "schemas": "http://localhost:8081" }');
+  const at = (url: string) => readConfig(path, { SAMEWISE_STREAM: url }).stream;
+  assert.deepEqual(at('embedded:/srv/log?partitions=4'), {
+    kind: 'embedded',
+    path: '/srv/log',
+    partitions: 4,
+  });
+  assert.deepEqual(at('kafka:a:9092,b.example:9093'), {
+    kind: 'kafka',
+    brokers: ['a:9092', 'b.example:9093'],
+  });
+  assert.deepEqual(at('kinesis:eu-central-1'), {
+    kind: 'kinesis',
+    region: 'eu-central-1',
+    endpoint: null,
+  });
+  assert.equal(readConfig(path, {}).schemas, 'http://localhost:8081');
   rmSync(path, { recursive: true });
 });
