@@ -3,7 +3,7 @@
  * the timeline, the sweep and every engine call it.
  */
 import type { CalendarUnit, DurationUs, InstantUs } from '../base/time.ts';
-import { floorInstant } from '../base/time.ts';
+import { endOfUnit, floorInstant } from '../base/time.ts';
 
 export interface Window {
   /** W of `over(W)`; null for a lifetime (or for `sinceStartOf`). */
@@ -39,6 +39,25 @@ export function windowStart(window: Window, readUs: InstantUs): number {
 export function windowEnd(window: Window, readUs: InstantUs): number {
   const floored = window.hopUs === null ? readUs : Math.floor(readUs / window.hopUs) * window.hopUs;
   return floored - window.delayUs;
+}
+
+/**
+ * How long the window of a read at `readUs` sees the same rows: the last read time from then on for which it does.
+ * `nextStartUs` and `nextEndUs` are the times of the first rows that are not before its start and not before its end.
+ */
+export function windowSteadyUntil(
+  window: Window,
+  readUs: InstantUs,
+  nextStartUs: number,
+  nextEndUs: number,
+): number {
+  const { delayUs, hopUs, sinceStartOf, sizeUs } = window;
+  // Its edges stand still until the next hop.
+  if (hopUs !== null) return Math.floor(readUs / hopUs) * hopUs + hopUs - 1;
+  const endUs = windowEnd(window, readUs);
+  if (sinceStartOf !== null)
+    return Math.min(nextEndUs, endOfUnit(endUs, sinceStartOf) - 1) + delayUs;
+  return Math.min(nextEndUs, nextStartUs + (sizeUs ?? Number.POSITIVE_INFINITY)) + delayUs;
 }
 
 /** The oldest event time that a read at or after `readUs` may need; −∞ where nothing may ever be dropped. */

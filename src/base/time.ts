@@ -79,20 +79,33 @@ function unreadable(text: string, why = 'not an ISO 8601 date or date-time'): Sa
   );
 }
 
+/** The second that was written last, and how: many instants that are written one after the other share it. */
+let lastSecond = Number.NaN;
+let lastText = '';
+
 /** ISO 8601 with `Z`; milliseconds or microseconds are written only where they are not zero. */
 export function formatInstant(us: InstantUs): string {
-  const days = Math.floor(us / US_PER_DAY);
-  const rest = us - days * US_PER_DAY;
-  const two = (n: number) => String(n).padStart(2, '0');
-  const seconds = Math.floor(rest / US_PER_SECOND);
-  const micros = rest - seconds * US_PER_SECOND;
+  const second = Math.floor(us / US_PER_SECOND);
+  const micros = us - second * US_PER_SECOND;
+  if (second !== lastSecond) {
+    lastText = formatSecond(second);
+    lastSecond = second;
+  }
   const fraction =
     micros === 0
       ? ''
       : micros % 1000 === 0
         ? `.${String(micros / 1000).padStart(3, '0')}`
         : `.${String(micros).padStart(6, '0')}`;
-  return `${formatDate(days)}T${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}${fraction}Z`;
+  return `${lastText}${fraction}Z`;
+}
+
+/** `YYYY-MM-DDThh:mm:ss` of a count of seconds since 1970. */
+function formatSecond(second: number): string {
+  const days = Math.floor(second / 86_400);
+  const rest = second - days * 86_400;
+  const two = (n: number) => String(n).padStart(2, '0');
+  return `${formatDate(days)}T${two(Math.floor(rest / 3600))}:${two(Math.floor(rest / 60) % 60)}:${two(rest % 60)}`;
 }
 
 /** `YYYY-MM-DD` of a count of days since 1970-01-01; outside the years 0 to 9999 the year is written as ±YYYYYY. */
@@ -148,6 +161,25 @@ export type CalendarUnit =
   | 'month'
   | 'quarter'
   | 'year';
+
+/** The first instant behind the calendar unit (UTC) that holds `us`. */
+export function endOfUnit(us: InstantUs, unit: CalendarUnit): InstantUs {
+  const startUs = floorInstant(us, unit);
+  // From a start, this is within the next unit, and before its end.
+  return floorInstant(startUs + LONGEST_US[unit], unit);
+}
+
+/** The most microseconds that a unit has. */
+const LONGEST_US: Record<CalendarUnit, DurationUs> = {
+  second: US_PER_SECOND,
+  minute: US_PER_MINUTE,
+  hour: US_PER_HOUR,
+  day: US_PER_DAY,
+  week: 7 * US_PER_DAY,
+  month: 31 * US_PER_DAY,
+  quarter: 92 * US_PER_DAY,
+  year: 366 * US_PER_DAY,
+};
 
 /** The start of the calendar unit (UTC; weeks start on Monday) that holds `us`. */
 export function floorInstant(us: InstantUs, unit: CalendarUnit): InstantUs {

@@ -36,6 +36,11 @@ export type MaybePromise<T> = T | Promise<T>;
 export interface OnlineStore {
   /** Heads in the order of `keys`, undefined where there is none. One round trip; may throw at once, too. */
   heads(keys: readonly PageKey[]): MaybePromise<(Head | undefined)[]>;
+  /**
+   * Versions of the heads of `keys` in their order, 0 where there is none: what `heads` would say of them, now. Only a store
+   * that knows them without a round trip has it: who remembers what it read of a head can ask whether that still is so.
+   */
+  versions?(keys: readonly PageKey[]): number[];
   /** Blocks of one key in the order of `blocks`, undefined where one is gone. One round trip. */
   blocks(key: PageKey, blocks: readonly number[]): Promise<(Uint8Array | undefined)[]>;
   /**

@@ -103,6 +103,14 @@ class LmdbStore implements OnlineStore {
     });
   }
 
+  versions(keys: readonly PageKey[]): number[] {
+    return this.#guard(() => keys.map(({ view, key }) => this.#version(view, key)));
+  }
+
+  #version(view: string, key: Uint8Array): number {
+    return this.#heads.getBinaryFast(headKey(view, key)) === undefined ? 0 : getLastVersion();
+  }
+
   async blocks(key: PageKey, blocks: readonly number[]): Promise<(Uint8Array | undefined)[]> {
     return this.#guard(() =>
       blocks.map((block) => {

@@ -3,6 +3,7 @@
  * no types.
  */
 import { formatInstant } from '../base/time.ts';
+import type { Status } from '../model/index.ts';
 import type { Dtype } from '../types/dtype.ts';
 import { scalarToJsonText } from '../types/scalar.ts';
 import type { Metrics } from './metrics.ts';
@@ -46,39 +47,33 @@ export interface Texts {
   readonly eventTimes: string;
 }
 
+/** How many values have which status. */
+export type Tally = Record<Status, number>;
+
 /** One row as three JSON objects by name. */
 export function rowTexts(
   vectors: Vectors,
   row: number,
   { outputs, labels, dtypes, allPresent, aroundTimes }: Columns,
-  metrics: Metrics,
-): Texts {
+): Texts & { readonly tally: Tally } {
   let values = '{';
-  let present = 0;
+  const tally: Tally = { PRESENT: 0, NULL_VALUE: 0, NOT_FOUND: 0, OUTSIDE_MAX_AGE: 0 };
   // Outputs mostly come from one page, or from pages of the same events.
   const firstUs = outputs.length === 0 ? null : vectors.eventTimeUs(row, outputs[0]!);
   let sameTime = true;
   for (let i = 0; i < outputs.length; i++) {
     const output = outputs[i]!;
-    if (vectors.status(row, output) === 'PRESENT') present++;
+    tally[vectors.status(row, output)]++;
     if (vectors.eventTimeUs(row, output) !== firstUs) sameTime = false;
     values += labels[i]! + scalarToJsonText(vectors.value(row, output), dtypes[i]!);
   }
   let statuses = allPresent;
-  if (present === outputs.length) metrics.values('PRESENT', present);
-  else {
-    statuses = '{';
-    for (let i = 0; i < outputs.length; i++) {
-      const status = vectors.status(row, outputs[i]!);
-      metrics.value(status);
-      statuses += `${labels[i]!}"${status}"`;
-    }
-    statuses += '}';
-  }
+  if (tally.PRESENT < outputs.length)
+    statuses = `{${labels.map((label, i) => `${label}"${vectors.status(row, outputs[i]!)}"`).join('')}}`;
   const times = sameTime
     ? aroundTimes.join(timeText(firstUs))
     : `{${labels.map((label, i) => label + timeText(vectors.eventTimeUs(row, outputs[i]!))).join('')}}`;
-  return { values: `${values}}`, statuses, eventTimes: times };
+  return { values: `${values}}`, statuses, eventTimes: times, tally };
 }
 
 function timeText(us: number | null): string {

@@ -1,4 +1,4 @@
-/** What is registered, compiled once per revision: the server's only cache. */
+/** What is registered, compiled once per revision: with what was answered from it the server's only cache. */
 
 import type { Clock } from '../base/clock.ts';
 import { SamewiseError } from '../base/errors.ts';
@@ -7,6 +7,7 @@ import { suggestion } from '../model/index.ts';
 import type { Registered, Registry } from '../registry/contract.ts';
 import { type Columns, columnsOf } from './answer.ts';
 import { type Asked, resolveAsked } from './asked.ts';
+import { RememberedAnswers } from './remembered.ts';
 import { compileService, type ServiceProgram } from './service_program.ts';
 
 /** How registered versions become catalogs; injected, because pinning is the plan's business. */
@@ -22,6 +23,8 @@ export class Revision {
   readonly head: number;
   readonly registered: readonly Registered[];
   readonly catalog: Catalog;
+  /** Of plain reads, by URL. */
+  readonly remembered = new RememberedAnswers();
   readonly #catalogs: Catalogs;
   readonly #services = new Map<string, { program: ServiceProgram; columns: Columns }>();
   readonly #asked = new Map<string, Asked>();

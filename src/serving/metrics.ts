@@ -4,6 +4,7 @@
  */
 import { Counter, collectDefaultMetrics, Registry } from 'prom-client';
 import { STATUSES, type Status } from '../model/missing.ts';
+import type { Tally } from './answer.ts';
 import { Durations } from './durations.ts';
 import type { PageCounter } from './pages.ts';
 
@@ -55,14 +56,19 @@ export class Metrics implements PageCounter {
   request(route: string, status: number, seconds: number): void {
     this.#durations.observe(route, status, seconds);
   }
+  /** One vector with these statuses. */
+  answer(tally: Tally): void {
+    this.#vectors++;
+    this.values(tally);
+  }
   vectors(count: number): void {
     this.#vectors += count;
   }
   value(status: Status): void {
     this.#values[status]++;
   }
-  values(status: Status, count: number): void {
-    this.#values[status] += count;
+  values(tally: Tally): void {
+    for (const status of STATUSES) this.#values[status] += tally[status];
   }
   pages(count: number): void {
     this.#pages += count;

@@ -3,11 +3,12 @@
  * reading ten features is. Whatever is out of the ordinary (another field, an escape, a refusal) is left to the route, which
  * is the slow twin: where this answers, the two answer the same.
  */
-import { Buffer } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { InstantUs } from '../base/time.ts';
 import type { MaybePromise } from '../online/contract.ts';
 import type { Context } from './context.ts';
-import { ONLINE_PATH, onlineAnswer } from './online_route.ts';
+import type { Revision } from './definitions.ts';
+import { endOfAnswer, ONLINE_PATH, type OnlineAnswer, readOnline } from './online_route.ts';
 import { JSON_TYPE } from './schemas.ts';
 
 export interface PlainQuery {
@@ -56,29 +57,52 @@ export type Handler = (request: IncomingMessage, response: ServerResponse) => vo
 export function withFastReads(context: Context, route: Handler, isClosing: () => boolean): Handler {
   const { clock, definitions, metrics } = context;
   return (request, response) => {
-    const query = request.method === 'GET' && !isClosing() ? plainQuery(request.url!) : null;
-    if (query === null) return route(request, response);
+    const url = request.url!;
+    if (request.method !== 'GET' || !url.startsWith(PREFIX) || isClosing())
+      return route(request, response);
     const startedMs = clock.monotonicMs();
     const revision = definitions.newest();
     if (revision instanceof Promise) return route(request, response);
-    const send = (text: string) => {
-      response.writeHead(200, [
-        'content-type',
-        JSON_TYPE,
-        'content-length',
-        String(Buffer.byteLength(text)),
-      ]);
-      response.end(text);
+    const atUs = clock.nowUs();
+    const send = ({ text, bytes, tally }: OnlineAnswer) => {
+      const end = endOfAnswer(atUs);
+      const length = bytes + end.length;
+      response.writeHead(200, ['content-type', JSON_TYPE, 'content-length', String(length)]);
+      // What is ASCII throughout needs no encoding.
+      response.end(text + end, bytes === text.length ? 'latin1' : 'utf8');
+      metrics.answer(tally);
       metrics.request(ONLINE_PATH, 200, (clock.monotonicMs() - startedMs) / 1000);
     };
-    let text: MaybePromise<string>;
+    let answer: MaybePromise<OnlineAnswer> | null;
     try {
-      text = onlineAnswer(context, revision, query);
+      answer = answerTo(context, revision, url, atUs);
     } catch {
       // A refusal is told by the route, which meets it again.
       return route(request, response);
     }
-    if (text instanceof Promise) text.then(send, () => route(request, response));
-    else send(text);
+    if (answer === null) route(request, response);
+    else if (answer instanceof Promise) answer.then(send, () => route(request, response));
+    else send(answer);
   };
+}
+
+/** The answer to a plain query, null if it is none: the one that was given before if it still holds, else read. */
+function answerTo(
+  { online, metrics, reader }: Context,
+  revision: Revision,
+  url: string,
+  readUs: InstantUs,
+): MaybePromise<OnlineAnswer> | null {
+  const { remembered } = revision;
+  const known = remembered.find(online, url, readUs);
+  if (known !== null) {
+    metrics.pages(known.pages.length);
+    return known;
+  }
+  const query = plainQuery(url);
+  if (query === null) return null;
+  const answer = readOnline(reader, revision, query, readUs);
+  // A page that needs blocks is read in several turns, a small part of all.
+  if (!(answer instanceof Promise)) remembered.remember(online, url, answer, readUs);
+  return answer;
 }

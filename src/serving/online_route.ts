@@ -1,44 +1,66 @@
 /** `GET /api/v1/features/online`: features of one entity, now or at any past time. */
+import { Buffer } from 'node:buffer';
 import type { FastifyInstance } from 'fastify';
-import { formatInstant } from '../base/time.ts';
+import { formatInstant, type InstantUs } from '../base/time.ts';
 import type { MaybePromise } from '../online/contract.ts';
-import { rowTexts } from './answer.ts';
+import { rowTexts, type Tally } from './answer.ts';
 import type { Context } from './context.ts';
 import type { Revision } from './definitions.ts';
 import { keyFromQuery, keyToJson } from './keys.ts';
+import type { PageAnswer } from './pages.ts';
 import { JSON_TYPE, type OnlineQuery, onlineSchema } from './schemas.ts';
 import { readTime } from './times.ts';
-import type { Vectors } from './vector.ts';
+import type { VectorReader, Vectors } from './vector.ts';
 
 export const ONLINE_PATH = '/api/v1/features/online';
 
 export function onlineRoute(app: FastifyInstance, context: Context): void {
+  const { clock, definitions, metrics, reader } = context;
   app.get<{ Querystring: OnlineQuery }>(
     ONLINE_PATH,
     { schema: onlineSchema },
     async ({ query }, reply) => {
-      const text = await onlineAnswer(context, await context.definitions.newest(), query);
+      const { at, through } = query;
+      const revision = await definitions.newest();
+      const { atUs, readUs } = readTime(clock, at, through === 'true');
+      const answer = await readOnline(reader, revision, query, readUs);
+      metrics.answer(answer.tally);
       reply.header('content-type', JSON_TYPE);
-      return text;
+      return answer.text + endOfAnswer(atUs);
     },
   );
 }
 
-/** The JSON text of the answer, at once where the store answers at once. Throws or rejects as resolving and reading do. */
-export function onlineAnswer(
-  { clock, metrics, reader }: Context,
+/** An answer but for the time that it names, which ends its text. */
+export interface OnlineAnswer {
+  readonly text: string;
+  /** Of the text in UTF-8. */
+  readonly bytes: number;
+  readonly tally: Tally;
+  /** What it was read from. */
+  readonly pages: readonly PageAnswer[];
+}
+
+/** The answer to a query, at once where the store answers at once. Throws or rejects as resolving and reading do. */
+export function readOnline(
+  reader: VectorReader,
   revision: Revision,
-  { entity: name, id, features, at, through }: OnlineQuery,
-): MaybePromise<string> {
+  { entity: name, id, features }: OnlineQuery,
+  readUs: InstantUs,
+): MaybePromise<OnlineAnswer> {
   const list = typeof features === 'string' ? features : features.join();
   const { entity, program, columns } = revision.asked(name, list);
   const key = keyFromQuery(entity, id);
-  const { atUs, readUs } = readTime(clock, at, through === 'true');
-  const write = (vectors: Vectors) => {
-    metrics.vectors(1);
-    const { values, statuses, eventTimes } = rowTexts(vectors, 0, columns, metrics);
-    return `{"entity":${JSON.stringify(name)},"id":${keyToJson(entity, key)},"features":${values},"statuses":${statuses},"event_times":${eventTimes},"at":"${formatInstant(atUs)}"}`;
+  const write = (vectors: Vectors): OnlineAnswer => {
+    const { values, statuses, eventTimes, tally } = rowTexts(vectors, 0, columns);
+    const text = `{"entity":${JSON.stringify(name)},"id":${keyToJson(entity, key)},"features":${values},"statuses":${statuses},"event_times":${eventTimes},"at":"`;
+    return { text, bytes: Buffer.byteLength(text), tally, pages: vectors.pages(0) };
   };
   const vectors = reader.read(program, [key], readUs);
   return vectors instanceof Promise ? vectors.then(write) : write(vectors);
+}
+
+/** What stands behind an answer's text. */
+export function endOfAnswer(atUs: InstantUs): string {
+  return `${formatInstant(atUs)}"}`;
 }

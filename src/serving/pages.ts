@@ -16,7 +16,12 @@ export interface PageRead extends PageKey {
 }
 
 /** What a page says: values and statuses in the order of `reads`, and when the newest event before T happened. */
-export type PageAnswer = Omit<Reading, 'missing'>;
+export interface PageAnswer extends Omit<Reading, 'missing'> {
+  /** Where the page is; null for an entity whose key is not known. */
+  readonly page: PageKey | null;
+  /** Version of the head that it was read from, 0 if there was none. */
+  readonly version: number;
+}
 
 /** Counts for the metrics. */
 export interface PageCounter {
@@ -58,7 +63,7 @@ function readHeads(
     const head = heads[i];
     if (head !== undefined) bytes += head.bytes.length;
     const answer = read(page, head, noBlock);
-    if (answer.missing.length === 0) answers[i] = answer;
+    if (answer.missing.length === 0) answers[i] = pageAnswer(page, head, answer);
     else {
       pending ??= [];
       pending.push(
@@ -101,7 +106,7 @@ async function readBlocks(
       counter.bytes(fetched.reduce((sum, block) => sum + block!.length, 0));
     }
     const answer = read(page, head, (number) => blocks.get(number));
-    if (answer.missing.length === 0) return answer;
+    if (answer.missing.length === 0) return pageAnswer(page, head, answer);
     missing = answer.missing;
   }
   throw new SamewiseError(
@@ -117,7 +122,13 @@ export function unknownEntity(
   reads: readonly number[],
   readUs: InstantUs,
 ): PageAnswer {
-  return readTimeline(program.layout, undefined, noBlock, readUs, reads);
+  const answer = readTimeline(program.layout, undefined, noBlock, readUs, reads);
+  return pageAnswer(null, undefined, answer);
+}
+
+function pageAnswer(page: PageKey | null, head: Head | undefined, answer: Reading): PageAnswer {
+  const { values, statuses, eventTimeUs, steadyUntilUs } = answer;
+  return { page, version: head?.version ?? 0, values, statuses, eventTimeUs, steadyUntilUs };
 }
 
 function noBlock(): undefined {

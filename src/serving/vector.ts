@@ -41,6 +41,11 @@ export class Vectors {
     this.#computed = computed;
   }
 
+  /** What a row was made from, by look-up. */
+  pages(row: number): PageAnswer[] {
+    return this.#pages.map((pages) => pages[row]!);
+  }
+
   /** The value, with the feature's default in place of null. */
   value(row: number, output: number): Scalar | null {
     const { from } = this.program.plan.outputs[output]!;

@@ -86,9 +86,8 @@ function missing(program: ServiceProgram, name: string, place: string): Samewise
 
 /** An array with one object by name for each entity. */
 function vectorTexts(vectors: Vectors, columns: Columns, metrics: Metrics): Texts {
-  const rows = Array.from({ length: vectors.rows }, (_, row) =>
-    rowTexts(vectors, row, columns, metrics),
-  );
+  const rows = Array.from({ length: vectors.rows }, (_, row) => rowTexts(vectors, row, columns));
+  for (const { tally } of rows) metrics.values(tally);
   return {
     values: `[${rows.map(({ values }) => values).join()}]`,
     statuses: `[${rows.map(({ statuses }) => statuses).join()}]`,

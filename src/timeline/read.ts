@@ -4,7 +4,7 @@
  * grows from the right edge, by partials where a whole block lies inside and by rows elsewhere, and gives its value
  * at each left edge that it passes.
  */
-import { windowEnd, windowStart } from '../aggregate/window.ts';
+import { windowEnd, windowStart, windowSteadyUntil } from '../aggregate/window.ts';
 import { ByteReader } from '../base/bytes.ts';
 import { SamewiseError } from '../base/errors.ts';
 import type { InstantUs } from '../base/time.ts';
@@ -25,6 +25,8 @@ export interface Reading {
   readonly statuses: ('PRESENT' | 'NULL_VALUE' | 'NOT_FOUND' | 'OUTSIDE_MAX_AGE')[];
   /** Time of the newest event before T; null if there is none. */
   readonly eventTimeUs: InstantUs | null;
+  /** While the page stays as it is, a read at any time from `readUs` to this one (inclusive) says the same. */
+  readonly steadyUntilUs: number;
   /** Blocks to fetch before calling again; where there are any, the rest is meaningless. */
   readonly missing: number[];
 }
@@ -54,7 +56,13 @@ function nothing(prepared: Prepared, reads: readonly number[] | undefined): Read
     const aggregate = prepared.results[which]!;
     return aggregate.result(aggregate.create());
   });
-  return { values, statuses: asked.map(() => 'NOT_FOUND'), eventTimeUs: null, missing: [] };
+  return {
+    values,
+    statuses: asked.map(() => 'NOT_FOUND'),
+    eventTimeUs: null,
+    steadyUntilUs: Number.POSITIVE_INFINITY,
+    missing: [],
+  };
 }
 
 /** A window's rows, as ranks. */
@@ -83,6 +91,7 @@ class Reader {
   readonly #head: HeadView;
   readonly #tree: Tree;
   readonly #readUs: InstantUs;
+  #steadyUntilUs = Number.POSITIVE_INFINITY;
 
   constructor(prepared: Prepared, head: HeadView, block: BlockSource, readUs: InstantUs) {
     this.#prepared = prepared;
@@ -97,6 +106,9 @@ class Reader {
     const count = reads === undefined ? all.length : reads.length;
     const before = this.#tree.rank(this.#readUs);
     const newestUs = Math.max(this.#tree.previousUs, this.#droppedBeforeRead());
+    // What was dropped, a later read may need.
+    this.#steadyUntilUs =
+      this.#head.tail.droppedUs === Number.NEGATIVE_INFINITY ? this.#tree.nextUs : this.#readUs;
     const wanted: boolean[] = [];
     const needed: boolean[] = [];
     for (let w = 0; w < windows.length; w++) wanted.push(reads === undefined);
@@ -129,7 +141,13 @@ class Reader {
         statuses.push(aged ? 'OUTSIDE_MAX_AGE' : 'NULL_VALUE');
       }
     }
-    return { values, statuses, eventTimeUs: found ? newestUs : null, missing: this.#tree.missing };
+    return {
+      values,
+      statuses,
+      eventTimeUs: found ? newestUs : null,
+      steadyUntilUs: this.#steadyUntilUs,
+      missing: this.#tree.missing,
+    };
   }
 
   #droppedBeforeRead(): number {
@@ -143,7 +161,10 @@ class Reader {
     const startUs = windowStart(window, this.#readUs);
     const endUs = windowEnd(window, this.#readUs);
     const hi = endUs === this.#readUs ? before : this.#tree.rank(endUs);
+    const nextEndUs = endUs === this.#readUs ? Number.POSITIVE_INFINITY : this.#tree.nextUs;
     let lo = startUs === Number.NEGATIVE_INFINITY ? 0 : this.#tree.rank(startUs);
+    const steadyUntilUs = windowSteadyUntil(window, this.#readUs, this.#tree.nextUs, nextEndUs);
+    if (steadyUntilUs < this.#steadyUntilUs) this.#steadyUntilUs = steadyUntilUs;
     const { droppedUs } = this.#head.tail;
     const lifetime = isLifetime(window);
     // What the window still needs of the rows that were dropped.

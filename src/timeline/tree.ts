@@ -22,6 +22,8 @@ export class Tree {
   readonly missing: number[] = [];
   /** Set by `rank`: the time of the newest row before it, −∞ if there is none. */
   previousUs = Number.NEGATIVE_INFINITY;
+  /** Set by `rank`: the time of the first row that is not before it, ∞ if there is none. */
+  nextUs = Number.POSITIVE_INFINITY;
 
   constructor(prepared: Prepared, { root, open }: HeadView, block: BlockSource) {
     this.#prepared = prepared;
@@ -49,6 +51,7 @@ export class Tree {
       if (root !== null) this.previousUs = root.maxUs(root.length - 1);
       const rows = open.countBefore(us);
       if (rows > 0) this.previousUs = open.timeUs(rows - 1);
+      this.nextUs = rows < open.length ? open.timeUs(rows) : Number.POSITIVE_INFINITY;
       return this.sealed + rows;
     }
     let rank = 0;
@@ -56,13 +59,15 @@ export class Tree {
       const i = node.firstReaching(us);
       rank += node.rowsBefore(i);
       if (i > 0) this.previousUs = node.maxUs(i - 1);
-      if (node.minUs(i) >= us) return rank;
+      this.nextUs = node.minUs(i);
+      if (this.nextUs >= us) return rank;
       const below = this.#below(node, i);
       if (below === null) return rank;
       if (below instanceof EntriesView) node = below;
       else {
         const rows = below.countBefore(us);
         this.previousUs = below.timeUs(rows - 1);
+        this.nextUs = below.timeUs(rows);
         return rank + rows;
       }
     }

@@ -5,6 +5,7 @@ import {
   type CalendarUnit,
   civilFromDays,
   daysFromCivil,
+  endOfUnit,
   floorInstant,
   formatDate,
   formatInstant,
@@ -142,6 +143,9 @@ test('the start of a calendar unit holds its instant, and is its own start', () 
       assert.ok(start <= us && floorInstant(start, unit) === start);
       assert.ok(floorInstant(start - 1, unit) < start, 'one microsecond earlier is another unit');
       assert.ok(us - start < 366 * US_PER_DAY);
+      const end = endOfUnit(us, unit);
+      assert.ok(us < end && floorInstant(end - 1, unit) === start);
+      assert.equal(floorInstant(end, unit), end);
       const date = new Date(start / 1000);
       if (unit === 'week') assert.equal(date.getUTCDay(), 1);
       if (unit === 'month') assert.equal(date.getUTCDate(), 1);

@@ -87,6 +87,11 @@ export function onlineConformance(name: string, place: () => Promise<OnlinePlace
       for (let i = 0; i < 5; i++) {
         await set(put(key, 0, Uint8Array.of(i)));
         const { version } = (await head(key))!;
+        if (store.versions !== undefined)
+          assert.deepEqual(
+            store.versions([key, testKey(404)].map((k) => ({ view: TEST_VIEW, key: k }))),
+            [version, 0],
+          );
         assert.ok(!seen.has(version));
         seen.add(version);
         assert.deepEqual(await set(put(key, version, null)), [true]);

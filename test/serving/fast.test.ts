@@ -2,21 +2,24 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
+import { US_PER_HOUR } from '../../src/base/time.ts';
 import { plainQuery } from '../../src/serving/online_fast.ts';
 import { cases } from '../support/cases.ts';
-import { memoryOnline, serverOver } from './support.ts';
-import { DEFINITIONS, fill } from './world.ts';
+import { materialize, memoryOnline, NOW_US, serverOver } from './support.ts';
+import { DEFINITIONS, fill, PAYMENTS } from './world.ts';
 
 type Server = Awaited<ReturnType<typeof serverOver>>;
 /** Over a store that answers later, and over one that answers at once. */
 const servers: { server: Server; url: string }[] = [];
+const online = memoryOnline();
 before(async () => {
-  const online = memoryOnline();
   const name = ({ view, key }: { view: string; key: Uint8Array }) => `${view}/${key.toHex()}`;
   const atOnce = {
     ...online,
     heads: (keys: Parameters<typeof online.heads>[0]) =>
       keys.map((key) => online.pages.get(name(key))?.head),
+    versions: (keys: Parameters<typeof online.heads>[0]) =>
+      keys.map((key) => online.pages.get(name(key))?.head.version ?? 0),
   };
   for (const store of [online, atOnce]) {
     // Within the time of a refresh the revision is at hand, as the fast way wants it.
@@ -78,6 +81,54 @@ test('the fast way and the route give the same answer to every query', async () 
     }),
     { numRuns: cases(200) },
   );
+});
+
+/** Pages of the world as it was after each payment, so that one may take the place of another. */
+async function worlds(): Promise<ReturnType<typeof memoryOnline>[]> {
+  const all = await Array.fromAsync(PAYMENTS, async (_, i) => {
+    const online = memoryOnline();
+    for (const view of ['spending', 'profile'])
+      await materialize(online, DEFINITIONS, view, PAYMENTS.slice(0, i));
+    return online;
+  });
+  return all;
+}
+
+test('an answer that was remembered is the one that the route gives, whatever changed since', async () => {
+  const { server, url } = servers[1]!;
+  const { clock } = server;
+  const others = await worlds();
+  const kept = new Map(online.pages);
+  let version = 100;
+  const step = fc.oneof(
+    fc.record({ hours: fc.constantFrom(-48, -24, -11, -10.5, 0, 12, 13, 24, 24 * 7) }),
+    fc.record({ world: fc.nat({ max: others.length - 1 }) }),
+    fc.record({ id: fc.constantFrom('7', '9', '404'), features: fc.constantFrom(...FEATURES) }),
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 12 }), async (steps) => {
+      const asked = ['/api/v1/features/online?entity=customer&id=7&features=count_1d,profile:note'];
+      for (const each of steps) {
+        if ('hours' in each) clock.advanceUs(NOW_US + each.hours * US_PER_HOUR - clock.nowUs());
+        else if ('world' in each) {
+          online.pages.clear();
+          for (const [page, { head, blocks }] of others[each.world]!.pages)
+            online.pages.set(page, { head: { ...head, version: ++version }, blocks });
+        } else
+          asked.push(
+            `/api/v1/features/online?entity=customer&id=${each.id}&features=${each.features}`,
+          );
+        for (const path of asked.slice(-2)) {
+          const slow = await server.app.inject({ url: path });
+          const fast = await fetch(url + path);
+          assert.equal(await fast.text(), slow.body);
+        }
+      }
+    }),
+    { numRuns: cases(100) },
+  );
+  online.pages.clear();
+  for (const [page, value] of kept) online.pages.set(page, value);
 });
 
 test('plain queries, in any order of their fields, are those answered fast', () => {

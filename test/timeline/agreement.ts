@@ -153,6 +153,13 @@ export function checkAgreement(the: Case, rules: Rules = RULES): void {
     same(swept[i]!, values, `sweep at ${at}`);
     const newest = events.findLast((event) => event.t < at);
     assert.equal(read.eventTimeUs, newest?.t ?? null, 'newest event');
+    const { missing: _, steadyUntilUs, ...said } = read;
+    assert.ok(steadyUntilUs >= at, `steady from ${at} until ${steadyUntilUs}`);
+    const lastUs = Math.min(steadyUntilUs, at + 500 * DAY_US);
+    for (const later of [Math.floor((at + lastUs) / 2), lastUs]) {
+      const { values, statuses, eventTimeUs } = applied.read(later);
+      assert.deepEqual({ values, statuses, eventTimeUs }, said, `${later} as at ${at}`);
+    }
     const known = standing(the.mutable, arrivedBefore(deliveries, at), contentOrder, rules.compare);
     same(served[i]!, valuesAt(layout, known, at, rules), `as served at ${at}`);
   });

@@ -1,0 +1,63 @@
+/**
+ * Answers that may still hold: each with what it was read from. Whoever asks makes sure, by the time and by the versions of
+ * the pages, so nothing here is ever out of date; it only saves saying the same again.
+ */
+import type { InstantUs } from '../base/time.ts';
+import type { OnlineStore, PageKey } from '../online/contract.ts';
+import type { OnlineAnswer } from './online_route.ts';
+
+/** Characters of requests and answers in a generation; there are two. */
+const GENERATION_CHARACTERS = 8 << 20;
+
+interface Remembered {
+  readonly answer: OnlineAnswer;
+  readonly pages: readonly PageKey[];
+  readonly versions: readonly number[];
+  /** The read times for which the answer holds, both inclusive, as long as the pages are of these versions. */
+  readonly fromUs: InstantUs;
+  readonly untilUs: number;
+}
+
+/** Of a generation nothing is thrown out: when it is full, it becomes the old one, and of that only what is asked again stays. */
+export class RememberedAnswers {
+  #young = new Map<string, Remembered>();
+  #old = new Map<string, Remembered>();
+  #characters = 0;
+
+  /** The answer to a request, if it holds for a read at `readUs`. Throws as the store does. */
+  find(online: OnlineStore, request: string, readUs: InstantUs): OnlineAnswer | null {
+    let found = this.#young.get(request);
+    if (found === undefined) {
+      found = this.#old.get(request);
+      if (found === undefined) return null;
+      this.#put(request, found);
+    }
+    if (readUs < found.fromUs || readUs > found.untilUs) return null;
+    const versions = online.versions!(found.pages);
+    for (let i = 0; i < versions.length; i++) if (versions[i] !== found.versions[i]) return null;
+    return found.answer;
+  }
+
+  /** Keeps an answer that was read at `readUs`, for a store that tells versions. */
+  remember(online: OnlineStore, request: string, answer: OnlineAnswer, readUs: InstantUs): void {
+    if (online.versions === undefined) return;
+    const read = answer.pages.filter(({ page }) => page !== null);
+    this.#put(request, {
+      answer,
+      pages: read.map(({ page }) => page!),
+      versions: read.map(({ version }) => version),
+      fromUs: readUs,
+      untilUs: Math.min(...read.map(({ steadyUntilUs }) => steadyUntilUs)),
+    });
+  }
+
+  #put(request: string, remembered: Remembered): void {
+    this.#characters += request.length + remembered.answer.text.length;
+    if (this.#characters > GENERATION_CHARACTERS) {
+      this.#old = this.#young;
+      this.#young = new Map();
+      this.#characters = request.length + remembered.answer.text.length;
+    }
+    this.#young.set(request, remembered);
+  }
+}
