@@ -15,6 +15,10 @@ export interface Where {
   /** Path of the field in a definition or request, such as `features.avg_amount.window`. */
   readonly field?: string;
   readonly source?: string;
+  /** Of an event log, with the partition and the position in it. */
+  readonly topic?: string;
+  readonly partition?: string;
+  readonly position?: string;
   readonly view?: string;
   readonly feature?: string;
   readonly service?: string;

@@ -2,14 +2,11 @@
  * The embedded online store: one LMDB environment that any number of processes and threads open at once.
  *
  * Three databases in it: heads, blocks, and bookkeeping. A head's version is the id of the transaction that wrote it, which
- * LMDB never uses twice; so a key that is deleted and made again never shows an old version again. Writes are synchronous
- * transactions that are on disk when they return; the callbacks of lmdb-js 3.5.6's asynchronous ones were seen never to run.
+ * LMDB never uses twice; so a key that is deleted and made again never shows an old version again.
  */
-import { join } from 'node:path';
-import { ABORT, type Database, getLastVersion, open, type RootDatabase } from 'lmdb';
+import { type Database, getLastVersion } from 'lmdb';
 import type { Head, OnlineStore, PageKey, PageWrite } from './contract.ts';
-import { damaged, lmdbFailure } from './lmdb_errors.ts';
-import { checkDataFile } from './lmdb_file.ts';
+import { LmdbEnvironment } from './lmdb_env.ts';
 import {
   blockKey,
   blockRange,
@@ -35,63 +32,43 @@ interface Size {
 
 /** Opens or makes the store in the folder `path`. */
 export async function openLmdbStore(path: string): Promise<OnlineStore> {
-  try {
-    checkDataFile(join(path, 'data.mdb'));
-    const root = open({
+  const environment = new LmdbEnvironment(
+    {
       path,
-      noSubdir: false,
-      maxDbs: 3,
-      // A commit returns when it is on disk, so that «applied» means durable.
-      overlappingSync: false,
-    });
-    const binary = { encoding: 'binary', keyEncoding: 'binary' } as const;
-    const pages = { encoding: 'binary', keyEncoder: KEY_ENCODER } as const;
-    const store = new LmdbStore(
-      path,
-      root,
-      root.openDB('heads', { ...pages, useVersions: true } as object),
-      root.openDB('blocks', pages as object),
-      root.openDB('meta', binary),
-    );
-    store.checkFormat();
-    return store;
-  } catch (error) {
-    throw lmdbFailure(error, path);
-  }
+      area: 'online',
+      name: 'the online store',
+      repair:
+        'the store can be rebuilt from history: move the folder away and run `samewise materialize --full`',
+    },
+    3,
+  );
+  return environment.guard(() => new LmdbStore(environment));
 }
 
 class LmdbStore implements OnlineStore {
-  readonly #path: string;
-  readonly #root: RootDatabase;
+  readonly #environment: LmdbEnvironment;
   readonly #heads: Store;
   readonly #blocks: Store;
   readonly #meta: Store;
 
-  constructor(path: string, root: RootDatabase, heads: Store, blocks: Store, meta: Store) {
-    this.#path = path;
-    this.#root = root;
-    this.#heads = heads;
-    this.#blocks = blocks;
+  constructor(environment: LmdbEnvironment) {
+    const binary = { encoding: 'binary', keyEncoding: 'binary' } as const;
+    const pages = { encoding: 'binary', keyEncoder: KEY_ENCODER } as const;
+    const { root } = environment;
+    this.#environment = environment;
+    this.#heads = root.openDB('heads', { ...pages, useVersions: true } as object);
+    this.#blocks = root.openDB('blocks', pages as object);
+    const meta = root.openDB('meta', binary);
     this.#meta = meta;
-  }
-
-  checkFormat(): void {
-    const found = this.#meta.getBinary(bytesOf('format'));
-    if (found === undefined) {
-      this.#transaction(() => this.#meta.put(bytesOf('format'), bytesOf(FORMAT)));
-      return;
-    }
-    const text = new TextDecoder().decode(found);
-    if (text !== FORMAT) {
-      throw damaged(
-        this.#path,
-        `its format is ${JSON.stringify(text)}; this version reads ${JSON.stringify(FORMAT)}`,
-      );
-    }
+    environment.checkFormat(
+      FORMAT,
+      () => meta.getBinary(bytesOf('format')),
+      (bytes) => meta.put(bytesOf('format'), bytes),
+    );
   }
 
   heads(keys: readonly PageKey[]): (Head | undefined)[] {
-    return this.#guard(() => {
+    return this.#environment.guard(() => {
       const out = new Array<Head | undefined>(keys.length);
       for (let i = 0; i < keys.length; i++) {
         const { view, key } = keys[i]!;
@@ -104,7 +81,7 @@ class LmdbStore implements OnlineStore {
   }
 
   versions(keys: readonly PageKey[]): number[] {
-    return this.#guard(() => keys.map(({ view, key }) => this.#version(view, key)));
+    return this.#environment.guard(() => keys.map(({ view, key }) => this.#version(view, key)));
   }
 
   #version(view: string, key: Uint8Array): number {
@@ -112,7 +89,7 @@ class LmdbStore implements OnlineStore {
   }
 
   async blocks(key: PageKey, blocks: readonly number[]): Promise<(Uint8Array | undefined)[]> {
-    return this.#guard(() =>
+    return this.#environment.guard(() =>
       blocks.map((block) => {
         const bytes = this.#blocks.getBinaryFast(blockKey(key.view, key.key, block));
         return bytes === undefined ? undefined : copyOf(bytes);
@@ -122,8 +99,8 @@ class LmdbStore implements OnlineStore {
 
   async compareAndSet(writes: readonly PageWrite[]): Promise<boolean[]> {
     const applied = new Array<boolean>(writes.length).fill(false);
-    this.#transaction(() => {
-      const version = this.#root.getWriteTxnId();
+    this.#environment.transaction(() => {
+      const version = this.#environment.root.getWriteTxnId();
       const grown = new Map<string, Size>();
       for (let i = 0; i < writes.length; i++)
         applied[i] = this.#apply(writes[i]!, version, sizeIn(grown, writes[i]!.view));
@@ -192,8 +169,8 @@ class LmdbStore implements OnlineStore {
   async fence(): Promise<number> {
     let next = 0;
     // The next writer gets this id or a greater one, for nothing is written under it here.
-    this.#transaction(() => {
-      next = this.#root.getWriteTxnId();
+    this.#environment.transaction(() => {
+      next = this.#environment.root.getWriteTxnId();
       return false;
     });
     return next - 1;
@@ -204,7 +181,7 @@ class LmdbStore implements OnlineStore {
     let from = after === undefined ? start : headBytes(view, after);
     for (;;) {
       // A chunk a turn: no read transaction stays open, so the space of what others drop can be used again.
-      const chunk = this.#guard(() => [
+      const chunk = this.#environment.guard(() => [
         ...this.#heads.getKeys({ start: from, exclusiveStart: true, end, limit: SCAN_KEYS }),
       ]);
       for (const key of chunk) yield entityKeyOf(key);
@@ -214,14 +191,14 @@ class LmdbStore implements OnlineStore {
   }
 
   async size(view: string): Promise<Size> {
-    return this.#guard(() => this.#size(view));
+    return this.#environment.guard(() => this.#size(view));
   }
 
   async dropView(view: string): Promise<void> {
     const { start, end } = viewRange(view);
     for (;;) {
       let removed = 0;
-      this.#transaction(() => {
+      this.#environment.transaction(() => {
         const chunk = [...this.#heads.getKeys({ start, end, limit: DROP_KEYS })];
         for (const stored of chunk) {
           this.#removeBlocks(view, entityKeyOf(stored));
@@ -236,35 +213,18 @@ class LmdbStore implements OnlineStore {
   }
 
   async getMeta(name: string): Promise<Uint8Array | undefined> {
-    return this.#guard(() => {
+    return this.#environment.guard(() => {
       const bytes = this.#meta.getBinaryFast(bytesOf(`meta/${name}`));
       return bytes === undefined ? undefined : copyOf(bytes);
     });
   }
 
   async putMeta(name: string, value: Uint8Array): Promise<void> {
-    this.#transaction(() => this.#meta.put(bytesOf(`meta/${name}`), value));
+    this.#environment.transaction(() => this.#meta.put(bytesOf(`meta/${name}`), value));
   }
 
   async close(): Promise<void> {
-    await this.#root.close();
-  }
-
-  /** Runs `body` in a transaction that is on disk at the end; `false` or an error from it leaves everything as it was. */
-  #transaction(body: () => unknown): void {
-    this.#guard(() =>
-      this.#root.transactionSync(() => (body() === false ? (ABORT as unknown) : undefined)),
-    );
-    // After a lost compare-and-set the caller reads again, and has to see what the winner wrote.
-    this.#root.resetReadTxn();
-  }
-
-  #guard<T>(body: () => T): T {
-    try {
-      return body();
-    } catch (error) {
-      throw lmdbFailure(error, this.#path);
-    }
+    await this.#environment.close();
   }
 }
 

@@ -7,14 +7,16 @@
  * at 0x98 the transaction's (8). The page with the greater transaction counts.
  */
 import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
-import { damaged } from './lmdb_errors.ts';
+import { join } from 'node:path';
+import { damaged, type LmdbPlace } from './lmdb_errors.ts';
 
 const MAGIC = 0xbeefc0de;
 const FORMAT = 2;
 const META_BYTES = 0xa0;
 
-/** Throws `online/damaged` if the file is there but is not a whole LMDB file. */
-export function checkDataFile(file: string): void {
+/** Throws `<area>/damaged` if the environment's data file is there but is not a whole LMDB file. */
+export function checkDataFile(place: LmdbPlace): void {
+  const file = join(place.path, 'data.mdb');
   if (!existsSync(file)) return;
   const fd = openSync(file, 'r');
   try {
@@ -23,10 +25,10 @@ export function checkDataFile(file: string): void {
     if (size === 0) return;
     const first = readMeta(fd, 0);
     const second = first && readMeta(fd, first.pageSize);
-    if (!first || !second) throw damaged(file, 'it does not begin as an LMDB file does');
+    if (!first || !second) throw damaged(place, 'it does not begin as an LMDB file does');
     const newest = second.transaction > first.transaction ? second : first;
     const needed = (newest.lastPage + 1) * first.pageSize;
-    if (size < needed) throw damaged(file, `it has ${size} bytes where its index names ${needed}`);
+    if (size < needed) throw damaged(place, `it has ${size} bytes where its index names ${needed}`);
   } finally {
     closeSync(fd);
   }

@@ -29,6 +29,9 @@ const CONTRACTS = [
   'offline/contract.ts',
   'offline/history_contract.ts',
   'online/contract.ts',
+  // What every adapter over LMDB stands on, whichever room it is of.
+  'online/lmdb_env.ts',
+  'online/lmdb_errors.ts',
   'stream/contract.ts',
 ];
 /** A contract that a room of the same level may import. */
