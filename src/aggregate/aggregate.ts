@@ -44,11 +44,6 @@ export interface Aggregate<S = unknown> {
   result(state: S): Scalar | null;
   /** Appends the value to a column of dtype `output`; the same value as `result`, without a scalar in between. */
   emit?(state: S, out: ColumnBuilder): void;
-  /**
-   * Fast path of the sweep for few rows: appends the value of rows lo to hi as create/add/emit would, without a state.
-   * False where it cannot tell, and nothing was appended.
-   */
-  emitRows?(input: Column | null, lo: number, hi: number, out: ColumnBuilder): boolean;
   /** The state in a canonical form: the same rows give the same bytes. */
   encode(state: S, writer: ByteWriter): void;
   decode(reader: ByteReader): S;

@@ -19,5 +19,6 @@ function mean({ n, sum }: Total): number | null {
 }
 
 function meanOf(high: number, low: number, n: number): number {
-  return high === 0 ? 0 : usualQuotient(high, low, n);
+  // One number by another: IEEE's division is the rounding.
+  return low === 0 ? high / n : usualQuotient(high, low, n);
 }

@@ -21,7 +21,7 @@ export const sum: AggregateDefinition = {
 
 function make(input: Dtype): Aggregate<Total> {
   return input.kind === 'int32' || input.kind === 'int64'
-    ? overTotal('sum', int64, wholeSum, emitWhole)
+    ? overTotal('sum', int64, wholeSum, emitWhole, safeSum)
     : overTotal('sum', float64, floatSum);
 }
 
@@ -44,6 +44,10 @@ function emitWhole({ sum }: Total, out: ColumnBuilder): void {
   const value = sum.safeInteger();
   if (value === null) out.push(longSum(sum.exact()));
   else out.pushNumber(value);
+}
+
+function safeSum(high: number, low: number): number {
+  return low === 0 && Number.isSafeInteger(high) ? high : Number.NaN;
 }
 
 function floatSum({ sum }: Total): number | null {

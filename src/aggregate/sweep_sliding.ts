@@ -2,9 +2,6 @@
 import type { Column, ColumnBuilder } from '../types/column.ts';
 import type { Aggregate } from './aggregate.ts';
 
-/** Up to so many rows are folded anew by `emitRows`: their sum takes less than a state's clearing and rounding. */
-const FEW_ROWS = 64;
-
 /** A `sweep` of the aggregate; its one state is reused, since most entities have few rows. */
 export function slidingSweep<S>(aggregate: Aggregate<S>): NonNullable<Aggregate<S>['sweep']> {
   let state: S | undefined;
@@ -23,13 +20,11 @@ function sweep<S>(
   n: number,
   out: ColumnBuilder,
 ): void {
-  const few = aggregate.emitRows !== undefined;
   let left = 0;
   let right = 0;
   for (let i = 0; i < n; i++) {
     const l = lo[i]!;
     const r = hi[i]!;
-    if (few && r - l <= FEW_ROWS && aggregate.emitRows!(input, l, r, out)) continue;
     // Never true of windows that do not overlap.
     if (l - left + (r - right) < r - l) {
       // Rows go before others come, so that no state in between holds more than some window does.

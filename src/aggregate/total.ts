@@ -6,18 +6,15 @@ import type { Scalar } from '../types/scalar.ts';
 import type { Aggregate } from './aggregate.ts';
 import { addInt64Range, addRange } from './exact_ranges.ts';
 import { ExactSum } from './exact_sum.ts';
-import type { TwoFloats } from './rounding.ts';
 import { int64Halves, numericData } from './rows.ts';
-import { twoFloatSum } from './two_float_sum.ts';
+import { slidingSweep } from './sweep_sliding.ts';
+import { sweepTotals } from './sweep_totals.ts';
 
 export interface Total {
   /** Values added; null rows are none. */
   n: number;
   readonly sum: ExactSum;
 }
-
-/** The sum of few rows. */
-const few: TwoFloats = { high: 0, low: 0 };
 
 /** An aggregate of that state; `valueFrom` is called for n > 0 only. */
 export function overTotal(
@@ -34,7 +31,8 @@ export function overTotal(
     else if (emitValue === undefined) out.push(valueFrom(state));
     else emitValue(state, out);
   };
-  return {
+  const scratch = create();
+  const aggregate: Aggregate<Total> = {
     fn,
     output,
     family: 'total',
@@ -53,23 +51,28 @@ export function overTotal(
     absorbEncoded,
     result,
     emit,
-    emitRows: (input, lo, hi, out) => {
-      if (input!.kind === 'int64') return false;
-      const n = twoFloatSum(numericData(input!), input!.validity, lo, hi, few);
-      if (n < 0) return false;
-      if (n === 0) out.pushNull();
-      else {
-        const value = roundedOf(few.high, few.low, n);
-        if (Number.isNaN(value)) return false;
-        out.pushNumber(value);
-      }
-      return true;
-    },
     encode,
     decode: (reader) => {
       const state = create();
       absorbEncoded(state, reader);
       return state;
+    },
+  };
+  const emitParts = (high: number, low: number, n: number, out: ColumnBuilder): void => {
+    const value = roundedOf(high, low, n);
+    if (!Number.isNaN(value)) return out.pushNumber(value);
+    scratch.n = n;
+    scratch.sum.clear();
+    scratch.sum.add(high);
+    scratch.sum.add(low);
+    emit(scratch, out);
+  };
+  const slide = slidingSweep(aggregate);
+  return {
+    ...aggregate,
+    sweep: (input, lo, hi, n, out) => {
+      const done = sweepTotals(input!, lo, hi, n, emitParts, out);
+      if (done < n) slide(input, lo.subarray(done), hi.subarray(done), n - done, out);
     },
   };
 }

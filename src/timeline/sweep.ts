@@ -55,9 +55,12 @@ function bounds(
 ): void {
   let left = from;
   let right = from;
+  const { hopUs, sinceStartOf, delayUs } = window;
+  // As `windowStart` and `windowEnd`, for the most usual windows without a call a row.
+  const size = hopUs === null && sinceStartOf === null ? window.sizeUs : null;
   for (let i = readFrom; i < readTo; i++) {
-    const start = windowStart(window, readUs[i]!);
-    const end = windowEnd(window, readUs[i]!);
+    const end = size === null ? windowEnd(window, readUs[i]!) : readUs[i]! - delayUs;
+    const start = size === null ? windowStart(window, readUs[i]!) : end - size;
     while (right < to && timeUs[right]! < end) right++;
     while (left < right && timeUs[left]! < start) left++;
     hi[i - readFrom] = right;
