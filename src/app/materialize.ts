@@ -23,7 +23,7 @@ import {
   writeWatermark,
 } from './materialize_state.ts';
 import { type ShardWorker, startWorkers } from './materialize_workers.ts';
-import { addCounts, buildKeys, type Counts, noCounts, settleKeys } from './page_builder.ts';
+import { addCounts, buildKeys, type Counts, noCounts, settleKeys } from '../stream/page_builder.ts';
 import { dropRetired, retiredViews } from './retired_views.ts';
 import { removeVanished } from './vanished.ts';
 

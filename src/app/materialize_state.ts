@@ -2,7 +2,7 @@
 import { canonicalJson, sha256Hex } from '../base/hash.ts';
 import type { OfflineStore } from '../offline/contract.ts';
 import type { OnlineStore } from '../online/contract.ts';
-import type { Counts } from './page_builder.ts';
+import type { Counts } from '../stream/page_builder.ts';
 
 /** How far a view version is materialised. */
 export interface Watermark {

@@ -5,7 +5,7 @@ import { assert, SamewiseError } from '../base/errors.ts';
 import { compileView } from '../model/index.ts';
 import type { Answer, Question, WorkerSetup } from './materialize_workers.ts';
 import { openOffline, openOnline } from './open.ts';
-import { buildKeys } from './page_builder.ts';
+import { buildKeys } from '../stream/page_builder.ts';
 
 assert(parentPort !== null, 'this module is started as a thread');
 const port = parentPort;

@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads';
 import { SamewiseError } from '../base/errors.ts';
 import type { HistoryRequest } from '../offline/contract.ts';
 import type { Config } from './config.ts';
-import type { Counts } from './page_builder.ts';
+import type { Counts } from '../stream/page_builder.ts';
 
 /** A shard as a thread is told of it: see `BuildRequest`. */
 export interface Shard {

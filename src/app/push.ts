@@ -16,12 +16,12 @@ import type { OfflineStore } from '../offline/contract.ts';
 import type { OnlineStore } from '../online/contract.ts';
 import { catalogAt } from '../plan/index.ts';
 import type { Registered, Registry } from '../registry/contract.ts';
+import { settleKeys } from '../stream/page_builder.ts';
+import { type RowPlace, readPlaces, stands, writePlaces } from '../stream/row_index.ts';
 import { type Column, scalarAt } from '../types/column.ts';
 import { encodeKey } from '../types/key.ts';
-import { settleKeys } from './page_builder.ts';
 import { applyToPages, type Change } from './push_pages.ts';
 import { batchOfRows, checkRows, contentId, OP, type PushedRow, timeOf } from './push_rows.ts';
-import { type RowPlace, readPlaces, stands, writePlaces } from './row_index.ts';
 
 export interface PushRequest {
   readonly source: string;

@@ -2,7 +2,7 @@
 import type { OnlineStore } from '../online/contract.ts';
 import type { Registered, Registry } from '../registry/contract.ts';
 import { forgetView, readWatermark } from './materialize_state.ts';
-import { indexViewOf } from './row_index.ts';
+import { indexViewOf } from '../stream/row_index.ts';
 
 /** A retired view version that the online store still keeps. */
 export interface RetiredView {

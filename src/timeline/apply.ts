@@ -33,7 +33,7 @@ export interface Update {
 
 /**
  * The timeline after `changes`; null if they change nothing. `positions` are the log positions that the
- * changes reach, by source partition: they are kept in the head (see `readPositions`).
+ * changes reach, by source partition: the greatest is kept in the head (see `readPositions`).
  * Throws `timeline/damaged-page` or `timeline/unknown-format` before anything is made.
  */
 export function applyChanges(
@@ -127,10 +127,10 @@ class Applying {
     let root = late === 0 ? null : this.#rewrite(view!.entries(), 0, late);
     const open = this.#head?.open.events() ?? noEvents(columns);
     const merged = mergeRows(mutable, open, this.#winners, late, rows.length, this.#bury);
-    const moved = [...positions].some(([p, at]) => this.#head?.tail.positions.get(p) !== at);
-    if (root === null && merged === null && !this.#buried && !moved) return null;
+    const moved = this.#reach(positions);
+    if (root === null && merged === null && !this.#buried && moved === null) return null;
 
-    let tail = this.#tail(positions);
+    let tail = this.#tail(moved);
     const events = merged ?? open;
     let kept = 0;
     ({ root, tail, kept } = this.#retain(root, tail, events));
@@ -154,15 +154,28 @@ class Applying {
     };
   }
 
-  #tail(positions: ReadonlyMap<string, bigint>): Tail {
+  /** The head's positions after these; null if they are no further. */
+  #reach(positions: ReadonlyMap<string, bigint>): Tail['positions'] | null {
+    const known = (this.#head?.tail ?? NO_TAIL).positions;
+    let moved: Map<string, bigint> | null = null;
+    for (const [partition, position] of positions) {
+      const before = known.get(partition);
+      if (before !== undefined && before >= position) continue;
+      moved ??= new Map(known);
+      moved.set(partition, position);
+    }
+    return moved;
+  }
+
+  #tail(positions: Tail['positions'] | null): Tail {
     const tail = this.#head?.tail ?? NO_TAIL;
-    if (!this.#buried && positions.size === 0) return tail;
+    if (!this.#buried && positions === null) return tail;
     const tombstones = this.#buried
       ? [...this.#gravesNow().values()].sort(
           (x, y) => x.timeUs - y.timeUs || (x.id < y.id ? -1 : x.id > y.id ? 1 : 0),
         )
       : tail.tombstones;
-    return { ...tail, tombstones, positions: new Map([...tail.positions, ...positions]) };
+    return { ...tail, tombstones, positions: positions ?? tail.positions };
   }
 
   /** The entries after changes from…to, all of which lie at or before the last of them; null if they are the same. */

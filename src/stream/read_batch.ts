@@ -1,0 +1,121 @@
+/** Records of a partition into rows, each with its arrival, and what pages and history may take of them. */
+import { SamewiseError } from '../base/errors.ts';
+import { eventIds, type Source } from '../model/index.ts';
+import type { Checkpoint, DeadLetter } from '../offline/history_contract.ts';
+import type { Batch } from '../types/batch.ts';
+import { arrivalOf } from './arrival.ts';
+import type { LogRecord } from './contract.ts';
+import type { Decoded, DecodedRow } from './decode/contract.ts';
+import { pickRows, readRows } from './rows.ts';
+import { isLate, isTooFarAhead } from './watermark.ts';
+
+/** A dead letter keeps so much of the record. */
+const MAX_PAYLOAD_BYTES = 64 << 10;
+
+/** What some records of a partition say. Rows are in the order of the log. */
+export interface ReadBatch {
+  readonly partition: string;
+  /** Before the first of the records; null: nothing is. */
+  readonly after: Checkpoint | null;
+  /** After the last of the records. */
+  readonly to: Checkpoint;
+  readonly records: number;
+  /** The source's columns. */
+  readonly rows: Batch;
+  readonly timeUs: Float64Array;
+  readonly arrivalUs: Float64Array;
+  readonly ids: BigInt64Array;
+  readonly positions: readonly bigint[];
+  readonly retract: Uint8Array | null;
+  /** 1: the row is late, and history's alone. Null: none is. */
+  readonly late: Uint8Array | null;
+  readonly deadLetters: readonly DeadLetter[];
+}
+
+/** `before`: the checkpoint that the records follow. What comes out depends on nothing but it and them. */
+export function readBatch(
+  source: Source,
+  partition: string,
+  before: Checkpoint | null,
+  records: readonly LogRecord[],
+  decoded: readonly Decoded[],
+): ReadBatch {
+  const deadLetters: DeadLetter[] = [];
+  const given: DecodedRow[] = [];
+  const givenRecords = new Int32Array(records.length);
+  const arrivals = new Float64Array(records.length);
+  let arrivalUs = before?.arrivalUs ?? null;
+  for (let i = 0; i < records.length; i++) {
+    arrivalUs = arrivalOf(records[i]!.timestampUs, arrivalUs);
+    const said = decoded[i]!;
+    if (said instanceof SamewiseError)
+      deadLetters.push(deadLetter(partition, records[i]!, arrivalUs, said));
+    else if (said !== null) {
+      givenRecords[given.length] = i;
+      arrivals[given.length] = arrivalUs;
+      given.push(said);
+    }
+  }
+  const givenArrivals = arrivals.subarray(0, given.length);
+  const { batch, timeUs, retract, bad } = readRows(source, given, givenArrivals);
+  const good: number[] = [];
+  let newestUs = before?.newestUs ?? null;
+  let late: Uint8Array | null = null;
+  for (let row = 0; row < given.length; row++) {
+    const t = timeUs[row]!;
+    const problem =
+      bad.get(row) ??
+      (isTooFarAhead(source, t, givenArrivals[row]!) ? tooFarAhead(source) : undefined);
+    if (problem !== undefined) {
+      const record = records[givenRecords[row]!]!;
+      deadLetters.push(deadLetter(partition, record, givenArrivals[row]!, problem));
+      continue;
+    }
+    if (isLate(source, t, newestUs)) {
+      late ??= new Uint8Array(given.length);
+      late[good.length] = 1;
+    }
+    if (newestUs === null || t > newestUs) newestUs = t;
+    good.push(row);
+  }
+  const all = good.length === given.length;
+  const picked = <A extends Float64Array | Uint8Array>(values: A): A =>
+    all ? values : (values.constructor as any).from(good, (row: number) => values[row]!);
+  const rows = all ? batch : pickRows(source, batch, good);
+  return {
+    partition,
+    after: before,
+    to: { position: records.at(-1)!.position, arrivalUs: arrivalUs!, newestUs },
+    records: records.length,
+    rows,
+    timeUs: picked(timeUs),
+    arrivalUs: picked(givenArrivals),
+    ids: eventIds(source, rows),
+    positions: good.map((row) => records[givenRecords[row]!]!.position),
+    retract: retract && picked(retract),
+    late: late?.subarray(0, good.length) ?? null,
+    deadLetters: deadLetters.sort((a, b) => (a.position < b.position ? -1 : 1)),
+  };
+}
+
+function tooFarAhead({ name, eventTime }: Source): SamewiseError {
+  return new SamewiseError(
+    'stream/too-far-ahead',
+    'the event is further ahead of its arrival than the source allows',
+    {
+      where: { source: name, column: eventTime },
+      hint: 'set the producer’s clock right, or raise maxAhead of the source’s stream',
+    },
+  );
+}
+
+function deadLetter(
+  partition: string,
+  { position, key, value }: LogRecord,
+  arrivalUs: number,
+  { code, message, where }: SamewiseError,
+): DeadLetter {
+  const column = where.column ?? null;
+  const payload = value?.subarray(0, MAX_PAYLOAD_BYTES) ?? null;
+  return { partition, position, arrivalUs, code, message, column, key, payload };
+}

@@ -1,0 +1,339 @@
+/**
+ * The worker: reads the partitions that it is assigned, and feeds the pages of every live view and history with what they say.
+ *
+ * It keeps nothing that it cannot read again. Killed at any instruction, or taken for dead while it still runs, it leaves pages
+ * and history right: both take each event once, and what a checkpoint promises was durable before it was written. While the
+ * stores are busy with one batch the next is decoded; beyond that and what history collects, nothing is held.
+ */
+import type { Clock } from '../base/clock.ts';
+import type { Source, ViewProgram } from '../model/index.ts';
+import type { HistoryLog } from '../offline/history_contract.ts';
+import type { OnlineStore } from '../online/contract.ts';
+import { lesser } from './checkpoint.ts';
+import type { Consumer, ConsumerEvent, EventLog, RecordPlace } from './contract.ts';
+import { type Control, readControl, topicOf } from './control.ts';
+import type { Decoder } from './decode/contract.ts';
+import type { StreamObserver } from './observer.ts';
+import { PartitionReader, type PartitionSetup } from './partition.ts';
+import { readBatch } from './read_batch.ts';
+import { isGone, retrying, type Waiting } from './retry.ts';
+
+export interface WorkerLimits {
+  /** Records and bytes that are decoded and applied at once. */
+  readonly batchRecords: number;
+  readonly batchBytes: number;
+  /** Records of a partition that make a commit into history; twice as many hold up reading. */
+  readonly commitRecords: number;
+  /** How long a record may wait for its commit into history. */
+  readonly commitMs: number;
+  /** How often checkpoints are kept: what comes after them is read again after a kill. */
+  readonly checkpointMs: number;
+  /** How often live views and what people command are looked at. */
+  readonly lookMs: number;
+}
+
+export const WORKER_LIMITS: WorkerLimits = {
+  batchRecords: 8_192,
+  batchBytes: 8 << 20,
+  commitRecords: 100_000,
+  commitMs: 5_000,
+  checkpointMs: 1_000,
+  lookMs: 1_000,
+};
+
+export interface WorkerSetup extends Waiting {
+  readonly source: Source;
+  readonly log: EventLog;
+  readonly decoder: Decoder;
+  readonly online: OnlineStore;
+  readonly history: HistoryLog;
+  /** The live views of the source, now: asked every `lookMs`. */
+  readonly views: () => Promise<readonly ViewProgram[]>;
+  readonly clock: Clock;
+  /** Workers of one group share the partitions. */
+  readonly group: string;
+  readonly observer?: StreamObserver;
+  readonly limits?: Partial<WorkerLimits>;
+}
+
+/** What is awaited: until pages, and history too if asked for, have the records at some places. */
+interface Waiter {
+  readonly places: readonly RecordPlace[];
+  readonly history: boolean;
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
+export class Worker {
+  readonly #setup: WorkerSetup;
+  readonly #limits: WorkerLimits;
+  readonly #observer: StreamObserver;
+  readonly #readers = new Map<string, PartitionReader>();
+  #views: readonly ViewProgram[] = [];
+  #control: Control = { paused: false, generation: 0, rewinds: [] };
+  #lookedMs = Number.NEGATIVE_INFINITY;
+  #keptMs = Number.NEGATIVE_INFINITY;
+  /** The batch that the stores are busy with. */
+  #applying: Promise<void> = Promise.resolve();
+  /** What ended the worker's background steps. */
+  #failure: { readonly error: unknown } | null = null;
+  #waiters: Waiter[] = [];
+  /** How often the consumer's `next` was called. */
+  #calls = 0;
+  #pending: Promise<ConsumerEvent | null> | null = null;
+
+  constructor(setup: WorkerSetup) {
+    this.#setup = setup;
+    this.#limits = { ...WORKER_LIMITS, ...setup.limits };
+    this.#observer = setup.observer ?? {};
+  }
+
+  /**
+   * Works until the signal aborts; then it finishes what it holds, keeps its checkpoints and leaves the group. Rejects with the
+   * coded error of a store or the log that failed ten times in a row: run it again then, nothing is lost.
+   */
+  async run(signal: AbortSignal): Promise<void> {
+    const { source, log, group } = this.#setup;
+    const { batchRecords: records, batchBytes: bytes } = this.#limits;
+    const consumer = await this.#retry('join the group', () =>
+      log.consume(topicOf(source), { group, limits: { records, bytes } }),
+    );
+    try {
+      while (!signal.aborted) {
+        this.#throwFailure();
+        await this.#look(consumer);
+        await this.#keep(consumer);
+        const event = await this.#next(consumer, signal);
+        if (event === null) break;
+        if (event !== 'nothing') await this.#handle(consumer, event, this.#calls);
+      }
+      await this.#drain(consumer);
+    } catch (error) {
+      for (const { reject } of this.#waiters) reject(error);
+      throw error;
+    } finally {
+      await consumer.close();
+    }
+  }
+
+  /** Resolves when the pages of all live views, and with `history` also history, have the records at these places, which are of this worker's partitions. */
+  reached(places: readonly RecordPlace[], history = false): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiters.push({ places, history, resolve, reject });
+      this.#answerWaiters();
+    });
+  }
+
+  /** The next event; `nothing` when it is time for something else; null when the consumer is closed. */
+  async #next(consumer: Consumer, signal: AbortSignal): Promise<ConsumerEvent | null | 'nothing'> {
+    const { sleep } = this.#setup;
+    if (this.#control.paused) {
+      await sleep(this.#limits.lookMs, signal);
+      return 'nothing';
+    }
+    if (this.#pending === null) {
+      this.#calls++;
+      this.#pending = this.#retry('read the log', () => consumer.next());
+      // Who waits for it is told; until then it is no failure that nobody has heard of.
+      this.#pending.catch(() => {});
+    }
+    const waited = new AbortController();
+    const stop = () => waited.abort();
+    signal.addEventListener('abort', stop);
+    try {
+      const tick = this.#tickMs();
+      const first = await Promise.race([
+        this.#pending,
+        sleep(tick, waited.signal).then(() => 'nothing' as const),
+      ]);
+      if (first !== 'nothing') this.#pending = null;
+      return first;
+    } catch (error) {
+      this.#pending = null;
+      if (!isGone(error)) throw error;
+      await this.#reopen(consumer);
+      return 'nothing';
+    } finally {
+      signal.removeEventListener('abort', stop);
+      waited.abort();
+    }
+  }
+
+  /** Until something has to be done that no record calls for. */
+  #tickMs(): number {
+    const { lookMs, checkpointMs, commitMs } = this.#limits;
+    return Math.max(1, Math.min(lookMs, checkpointMs, commitMs));
+  }
+
+  async #handle(consumer: Consumer, event: ConsumerEvent, call: number): Promise<void> {
+    const { source, decoder } = this.#setup;
+    const { partition } = event;
+    const place = { source: source.name, partition };
+    if (event.type === 'revoked') {
+      this.#readers.delete(partition);
+      this.#observer.revoked?.(place);
+      return;
+    }
+    if (event.type === 'assigned') {
+      this.#observer.assigned?.(place);
+      return this.#open(consumer, partition);
+    }
+    const reader = this.#readers.get(partition);
+    if (reader === undefined) return;
+    // What was on its way when the reader was sent elsewhere is not what it asked for.
+    if (call <= reader.staleCall) return this.#seek(consumer, reader);
+    if (reader.overtaken) return this.#restart(consumer, reader);
+    const { at } = reader;
+    const records =
+      at === null ? event.records : event.records.filter(({ position }) => position > at.position);
+    if (records.length === 0) return;
+    const decoded = await this.#retry('decode', () => decoder.decode(records));
+    const batch = readBatch(source, partition, at, records, decoded);
+    reader.at = batch.to;
+    this.#observer.read?.({
+      ...place,
+      records: records.length,
+      rows: batch.rows.length,
+      late: batch.late?.reduce((sum, one) => sum + one, 0) ?? 0,
+      dead: batch.deadLetters.length,
+      lag: event.next - batch.to.position - 1n,
+    });
+    await this.#applying;
+    this.#applying = this.#inBackground(async () => {
+      await reader.apply(batch);
+      this.#answerWaiters();
+      const { buffered } = reader;
+      if (buffered < this.#limits.commitRecords) return;
+      const committing = this.#commit(reader);
+      if (buffered >= 2 * this.#limits.commitRecords) await committing;
+    });
+  }
+
+  #commit(reader: PartitionReader): Promise<void> {
+    return this.#inBackground(async () => {
+      await reader.commit();
+      this.#answerWaiters();
+    });
+  }
+
+  /** Takes over a partition: reads how far its sinks are, and where to begin. */
+  async #open(consumer: Consumer, partition: string): Promise<void> {
+    await this.#applying;
+    const reader = await PartitionReader.open(
+      this.#partitionSetup(),
+      partition,
+      this.#views,
+      this.#control,
+    );
+    this.#readers.set(partition, reader);
+    await this.#seek(consumer, reader);
+  }
+
+  async #reopen(consumer: Consumer): Promise<void> {
+    for (const partition of this.#readers.keys()) await this.#open(consumer, partition);
+  }
+
+  async #restart(consumer: Consumer, reader: PartitionReader): Promise<void> {
+    await this.#applying;
+    reader.beginAnew();
+    await this.#seek(consumer, reader);
+  }
+
+  async #seek(consumer: Consumer, reader: PartitionReader): Promise<void> {
+    const { log, source } = this.#setup;
+    const topic = topicOf(source);
+    const ends = await this.#retry('ask for the log’s ends', () => log.ends(topic));
+    const first = ends.get(reader.partition)?.first ?? 0n;
+    reader.skipTo(first);
+    const next = reader.at === null ? first : reader.at.position + 1n;
+    reader.staleCall = this.#pending === null ? 0 : this.#calls;
+    consumer.seek(reader.partition, next > first ? next : first);
+  }
+
+  /** Looks for commands and for views that have come or gone. */
+  async #look(consumer: Consumer): Promise<void> {
+    const { clock, online, source, views } = this.#setup;
+    const nowMs = clock.monotonicMs();
+    if (nowMs - this.#lookedMs < this.#limits.lookMs) return;
+    this.#lookedMs = nowMs;
+    this.#control = await this.#retry('read commands', () => readControl(online, source.name));
+    this.#views = await this.#retry('read the views', views);
+    for (const reader of this.#readers.values()) {
+      await this.#applying;
+      if ((await reader.follow(this.#views, this.#control)) || reader.overtaken)
+        await this.#restart(consumer, reader);
+    }
+    this.#answerWaiters();
+  }
+
+  /** Commits what has waited long enough, and keeps checkpoints when it is time. */
+  async #keep(consumer: Consumer): Promise<void> {
+    const { clock } = this.#setup;
+    for (const reader of this.#readers.values()) {
+      const since = reader.bufferedSinceUs;
+      if (since !== null && clock.nowUs() - since >= this.#limits.commitMs * 1000)
+        void this.#commit(reader);
+    }
+    const nowMs = clock.monotonicMs();
+    if (nowMs - this.#keptMs < this.#limits.checkpointMs) return;
+    this.#keptMs = nowMs;
+    for (const reader of this.#readers.values()) await this.#keepCheckpoints(consumer, reader);
+  }
+
+  async #keepCheckpoints(consumer: Consumer, reader: PartitionReader): Promise<void> {
+    await reader.keepCheckpoints();
+    const done = lesser(reader.applied, reader.committed);
+    if (done !== null) await consumer.commit(reader.partition, done.position + 1n).catch(() => {});
+  }
+
+  async #drain(consumer: Consumer): Promise<void> {
+    await this.#applying;
+    for (const reader of this.#readers.values()) {
+      await reader.commit();
+      await this.#keepCheckpoints(consumer, reader);
+    }
+    this.#answerWaiters();
+    this.#throwFailure();
+  }
+
+  #answerWaiters(): void {
+    if (this.#waiters.length === 0) return;
+    const isThere = ({ places, history }: Waiter) =>
+      places.every(({ partition, position }) => {
+        const reader = this.#readers.get(partition);
+        if (reader === undefined) return false;
+        const has = (at: { position: bigint } | null) => at !== null && at.position >= position;
+        return has(reader.applied) && (!history || has(reader.committed));
+      });
+    const there = this.#waiters.filter(isThere);
+    if (there.length === 0) return;
+    this.#waiters = this.#waiters.filter((waiter) => !there.includes(waiter));
+    for (const { resolve } of there) resolve();
+  }
+
+  #partitionSetup(): PartitionSetup {
+    const { source, online, history, clock } = this.#setup;
+    const retry = this.#retry;
+    return { source, online, history, observer: this.#observer, nowUs: () => clock.nowUs(), retry };
+  }
+
+  #retry = <T>(what: string, body: () => T | Promise<T>): Promise<T> => {
+    const source = this.#setup.source.name;
+    return retrying(this.#setup, body, (error, attempt) =>
+      this.#observer.retried?.({ source, what, attempt, error }),
+    );
+  };
+
+  /** Runs a step whose failure ends the worker, without anybody waiting for it. */
+  async #inBackground(body: () => Promise<void>): Promise<void> {
+    try {
+      await body();
+    } catch (error) {
+      this.#failure ??= { error };
+    }
+  }
+
+  #throwFailure(): void {
+    if (this.#failure !== null) throw this.#failure.error;
+  }
+}
