@@ -104,9 +104,11 @@ export function formatInstant(us: InstantUs): string {
 function formatSecond(second: number): string {
   const days = Math.floor(second / 86_400);
   const rest = second - days * 86_400;
-  const two = (n: number) => String(n).padStart(2, '0');
-  return `${formatDate(days)}T${two(Math.floor(rest / 3600))}:${two(Math.floor(rest / 60) % 60)}:${two(rest % 60)}`;
+  return `${formatDate(days)}T${TWO[Math.floor(rest / 3600)]}:${TWO[Math.floor(rest / 60) % 60]}:${TWO[rest % 60]}`;
 }
+
+/** Numbers below 60 with two digits. */
+const TWO = Array.from({ length: 60 }, (_, n) => String(n).padStart(2, '0'));
 
 /** `YYYY-MM-DD` of a count of days since 1970-01-01; outside the years 0 to 9999 the year is written as ±YYYYYY. */
 export function formatDate(days: number): string {
@@ -115,7 +117,7 @@ export function formatDate(days: number): string {
     year >= 0 && year <= 9999
       ? String(year).padStart(4, '0')
       : `${year < 0 ? '-' : '+'}${String(Math.abs(year)).padStart(6, '0')}`;
-  return `${years}-${String(month).padStart(2, '0')}-${String(day).padStart(2, '0')}`;
+  return `${years}-${TWO[month]}-${TWO[day]}`;
 }
 
 /** Days since 1970-01-01 of a proleptic Gregorian date (H. Hinnant, `chrono-Compatible Low-Level Date Algorithms`). */

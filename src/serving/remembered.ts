@@ -18,10 +18,13 @@ interface Remembered {
   readonly untilUs: number;
 }
 
-/** Of a generation nothing is thrown out: when it is full, it becomes the old one, and of that only what is asked again stays. */
+/**
+ * Of a generation nothing is thrown out: when it is full, it becomes the old one, and of that only what is asked again stays.
+ * What was asked once leaves nothing but its request, so that many who ask once push nobody out.
+ */
 export class RememberedAnswers {
-  #young = new Map<string, Remembered>();
-  #old = new Map<string, Remembered>();
+  #young = new Map<string, Remembered | null>();
+  #old = new Map<string, Remembered | null>();
   #characters = 0;
 
   /** The answer to a request, if it holds for a read at `readUs`. Throws as the store does. */
@@ -29,9 +32,9 @@ export class RememberedAnswers {
     let found = this.#young.get(request);
     if (found === undefined) {
       found = this.#old.get(request);
-      if (found === undefined) return null;
-      this.#put(request, found);
+      if (found) this.#put(request, found);
     }
+    if (!found) return null;
     if (readUs < found.fromUs || readUs > found.untilUs) return null;
     const versions = online.versions!(found.pages);
     for (let i = 0; i < versions.length; i++) if (versions[i] !== found.versions[i]) return null;
@@ -41,6 +44,7 @@ export class RememberedAnswers {
   /** Keeps an answer that was read at `readUs`, for a store that tells versions. */
   remember(online: OnlineStore, request: string, answer: OnlineAnswer, readUs: InstantUs): void {
     if (online.versions === undefined) return;
+    if (!this.#young.has(request) && !this.#old.has(request)) return this.#put(request, null);
     const read = answer.pages.filter(({ page }) => page !== null);
     this.#put(request, {
       answer,
@@ -51,13 +55,13 @@ export class RememberedAnswers {
     });
   }
 
-  #put(request: string, remembered: Remembered): void {
-    this.#characters += request.length + remembered.answer.text.length;
+  #put(request: string, remembered: Remembered | null): void {
     if (this.#characters > GENERATION_CHARACTERS) {
       this.#old = this.#young;
       this.#young = new Map();
-      this.#characters = request.length + remembered.answer.text.length;
+      this.#characters = 0;
     }
+    this.#characters += request.length + (remembered?.answer.text.length ?? 0);
     this.#young.set(request, remembered);
   }
 }

@@ -24,12 +24,16 @@ const TAG: Partial<Record<Dtype['kind'], number>> = {
   bytes: 6,
 };
 
+/** Where keys are put together. */
+const scratch = new Uint8Array(MAX_KEY_BYTES);
+const scratchView = new DataView(scratch.buffer);
+
 /** Encodes the key's parts in the entity's order. Throws `types/bad-key` for a null part or one that is too long. */
 export function encodeKey(
   values: readonly (Scalar | null)[],
   dtypes: readonly Dtype[],
 ): Uint8Array {
-  const parts: Uint8Array[] = [];
+  let length = 0;
   for (let i = 0; i < dtypes.length; i++) {
     const value = values[i];
     const dtype = dtypes[i]!;
@@ -45,30 +49,24 @@ export function encodeKey(
         : dtype.kind === 'bytes'
           ? (value as Uint8Array)
           : null;
-    const part = new Uint8Array(payload === null ? 9 : 5 + payload.length);
-    part[0] = TAG[dtype.kind]!;
-    const view = new DataView(part.buffer);
-    if (payload === null) view.setBigInt64(1, BigInt(value as number | bigint | boolean));
+    const from = length;
+    length += payload === null ? 9 : 5 + payload.length;
+    if (length > MAX_KEY_BYTES) continue;
+    scratch[from] = TAG[dtype.kind]!;
+    if (payload === null)
+      scratchView.setBigInt64(from + 1, BigInt(value as number | bigint | boolean));
     else {
-      view.setUint32(1, payload.length);
-      part.set(payload, 5);
+      scratchView.setUint32(from + 1, payload.length);
+      scratch.set(payload, from + 5);
     }
-    parts.push(part);
   }
-  const length = parts.reduce((sum, part) => sum + part.length, 0);
   if (length > MAX_KEY_BYTES) {
     throw new SamewiseError(
       'types/bad-key',
       `the entity key takes ${length} bytes; at most ${MAX_KEY_BYTES} are allowed`,
     );
   }
-  const out = new Uint8Array(length);
-  let offset = 0;
-  for (const part of parts) {
-    out.set(part, offset);
-    offset += part.length;
-  }
-  return out;
+  return scratch.slice(0, length);
 }
 
 /** The inverse of `encodeKey`. */
