@@ -66,7 +66,9 @@ export interface Consumer {
   next(): Promise<ConsumerEvent | null>;
   /**
    * Reads an assigned partition from `position` on, which may be one that was read before. A position that the log no longer
-   * keeps is `stream/position-gone` (from `next`), with the first one that it does keep.
+   * keeps is `stream/position-gone` (from `next`), with the first one that it does keep; one behind the end of the partition,
+   * where nothing was written yet, is `stream/position-ahead`. Such errors name topic, partition and position in their `where`,
+   * and come again until there is another `seek`. A partition that was lost meanwhile is passed over.
    */
   seek(partition: string, position: bigint): void;
   /** Tells the log's own tools how far the group has come: all before `position` is done. Best effort. */
