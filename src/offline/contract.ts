@@ -94,6 +94,11 @@ export interface HistoryRequest extends Running {
   readonly keys: readonly Uint8Array[] | null;
   /** `final` by default. `as-served`: every version that ever stood, and from when to when. */
   readonly knowledge?: Knowledge;
+  /**
+   * By partition of the source's stream: rows at greater positions are not there, nor any of a partition that is not named. Rows
+   * of the batch location always are. Null, the default: all rows.
+   */
+  readonly upTo?: ReadonlyMap<string, bigint> | null;
 }
 
 /** The values of a view at one instant. */

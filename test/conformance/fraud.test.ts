@@ -9,7 +9,7 @@ import { prove } from '../../src/app/prove.ts';
 import { manualClock } from '../../src/base/clock.ts';
 import { collect, definitionOf } from '../../src/dsl/index.ts';
 import { catalogOf } from '../../src/model/index.ts';
-import type { TrainingResult } from '../../src/offline/contract.ts';
+import type { OfflineStore, TrainingResult } from '../../src/offline/contract.ts';
 import { rowsOf, text } from '../../src/offline/duckdb/engine.ts';
 import { openLmdbStore } from '../../src/online/lmdb.ts';
 import { applyPlan, preparePlan } from '../../src/plan/index.ts';
@@ -165,7 +165,11 @@ test('what is served for a payment at its own time is its training row, bit for 
       const [made] = await materialize(app, { views: [view], entities });
       assert.equal(made!.keys, entities.length);
     }
-    const proof = await prove({ online, offline: project.store } as App, manifestPath, rows);
+    const proof = await prove(
+      { online, offline: project.store as OfflineStore } as App,
+      manifestPath,
+      rows,
+    );
     assert.equal(proof.values, rows * 12);
     assert.deepEqual(proof.mismatches, []);
   } finally {

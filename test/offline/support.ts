@@ -3,10 +3,9 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { manualClock } from '../../src/base/clock.ts';
-import type { OfflineStore } from '../../src/offline/contract.ts';
 import { type Engine, openEngine, text } from '../../src/offline/duckdb/engine.ts';
 import { Feeds } from '../../src/offline/duckdb/feed.ts';
-import { openDuckdbStore } from '../../src/offline/duckdb/index.ts';
+import { type DuckdbStore, openDuckdbStore } from '../../src/offline/duckdb/index.ts';
 import { readAll, wireExpression } from '../../src/offline/duckdb/read.ts';
 import { describe } from '../../src/offline/duckdb/scan.ts';
 import { copyQuery } from '../../src/offline/duckdb/write.ts';
@@ -17,7 +16,7 @@ import type { Row } from '../oracle/training.ts';
 
 export interface Project {
   readonly dir: string;
-  readonly store: OfflineStore;
+  readonly store: DuckdbStore;
   readonly engine: Engine;
   /** Path of a file of the project. */
   path(file: string): string;

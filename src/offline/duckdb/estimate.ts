@@ -5,6 +5,7 @@ import { type InstantUs, parseInstant } from '../../base/time.ts';
 import type { Source } from '../../model/index.ts';
 import { rowsOf, text } from './engine.ts';
 import { listFiles } from './files.ts';
+import { historyOf } from './history_scan.ts';
 import { fileError, type Paths, pushedFiles } from './scan.ts';
 
 export interface Estimate {
@@ -13,8 +14,25 @@ export interface Estimate {
   readonly newestUs: InstantUs | null;
 }
 
-/** Nothing is scanned: what the files' footers do not say is null. */
+/** Nothing is scanned: what neither the files' footers nor the manifest of the stream's history say is null. */
 export async function estimateSource(
+  connection: DuckDBConnection,
+  source: Source,
+  paths: Paths,
+): Promise<Estimate> {
+  const batch = await estimateFiles(connection, source, paths);
+  const { files, partitions } = await historyOf(source.name, paths.historyDir);
+  if (files.length === 0) return batch;
+  const times = [batch.newestUs, ...[...partitions.values()].map(({ newestUs }) => newestUs)];
+  return {
+    rows: batch.rows === null ? null : batch.rows + files.reduce((sum, { rows }) => sum + rows, 0),
+    bytes:
+      batch.bytes === null ? null : batch.bytes + files.reduce((sum, { bytes }) => sum + bytes!, 0),
+    newestUs: times.reduce((a, b) => (a === null || (b !== null && b > a) ? b : a)),
+  };
+}
+
+async function estimateFiles(
   connection: DuckDBConnection,
   source: Source,
   paths: Paths,

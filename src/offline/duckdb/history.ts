@@ -19,7 +19,9 @@ export async function* keyedHistory(
   const { connection } = lease;
   let keyTable: string | null = null;
   try {
-    const scan = await openScan(connection, program.source, program.sourceColumns, paths);
+    const { source, sourceColumns } = program;
+    const upTo = request.upTo ?? null;
+    const scan = await openScan(connection, source, sourceColumns, paths, upTo);
     if (request.keys !== null)
       keyTable = await tableOfKeys(connection, engine, program, request.keys);
     const conditions = (keys: readonly string[]): string[] => [

@@ -2,11 +2,14 @@
 import type { Clock } from '../../base/clock.ts';
 import { sourceOf } from '../../model/index.ts';
 import type { OfflineStore, Running, TrainingRequest, TrainingResult } from '../contract.ts';
+import type { HistoryLog } from '../history_contract.ts';
 import { appendHistory } from './append.ts';
 import { openEngine, withConnection } from './engine.ts';
 import { estimateSource } from './estimate.ts';
 import { Feeds } from './feed.ts';
 import { keyedHistory } from './history.ts';
+import { machineDisk } from './history_disk.ts';
+import { openHistoryLog } from './history_log.ts';
 import { keepRows } from './labels.ts';
 import {
   differences,
@@ -24,7 +27,7 @@ import { buildTrainingSet, type TrainContext } from './train.ts';
 
 /** Where the store keeps things and what it may use. */
 export interface DuckdbStoreOptions {
-  /** Where pushed events are kept: `<historyDir>/<source>/*.parquet`. */
+  /** Where the history of streams lies, `<historyDir>/<source>/`. */
   readonly historyDir: string;
   /** Relative paths of sources and labels start here. */
   readonly projectDir: string;
@@ -37,9 +40,14 @@ export interface DuckdbStoreOptions {
   readonly memoryLimit?: string;
 }
 
+/** The offline store together with the history of streams, which every scan of it reads. */
+export interface DuckdbStore extends OfflineStore {
+  readonly historyLog: HistoryLog;
+}
+
 /** Opens the offline store. Close it to give back memory and temporary files. */
-export async function openDuckdbStore(options: DuckdbStoreOptions): Promise<OfflineStore> {
-  const { projectDir, historyDir } = options;
+export async function openDuckdbStore(options: DuckdbStoreOptions): Promise<DuckdbStore> {
+  const { projectDir, historyDir, clock } = options;
   const engine = await openEngine({
     tempDir: options.tempDir,
     projectDir,
@@ -47,7 +55,9 @@ export async function openDuckdbStore(options: DuckdbStoreOptions): Promise<Offl
     memoryLimit: options.memoryLimit ?? '1GB',
   });
   const context: TrainContext = { engine, feeds: new Feeds(), paths: { projectDir, historyDir } };
+  const { feeds } = context;
   return {
+    historyLog: openHistoryLog({ engine, feeds, historyDir, clock, disk: machineDisk }),
     train: (request) => train(context, request),
     rebuild: (path, output, running) => rebuild(context, path, output, running),
     verify: async (path) => {

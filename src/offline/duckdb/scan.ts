@@ -14,6 +14,7 @@ import { sqlType } from '../../types/sql.ts';
 import { type Cast, castExpression, castFails, castOf, textCast } from './casts.ts';
 import { duckdbMessage, isDuckdbError, name, rowsOf, text } from './engine.ts';
 import { filesSql, listFiles } from './files.ts';
+import { openStream, type Positions } from './history_scan.ts';
 
 export const T = '"samewise:t"';
 export const A = '"samewise:a"';
@@ -21,7 +22,7 @@ export const RETRACT = '"samewise:retract"';
 
 export interface Paths {
   readonly projectDir: string;
-  /** Pushed history lies in `<historyDir>/<source>/*.parquet`. */
+  /** What streams wrote lies in `<historyDir>/<source>/`, see history_names.ts. */
   readonly historyDir: string;
 }
 
@@ -44,6 +45,7 @@ export interface Scan {
   readonly hasArrival: boolean;
   /** False: there are no retracts. */
   readonly hasRetract: boolean;
+  /** Those of the batch location; what a stream wrote is known by its positions. */
   readonly files: readonly string[];
   /** What an error that came out of running `sql` says to a person: with file and row where they can be found. */
   explain(connection: DuckDBConnection, error: unknown): Promise<unknown>;
@@ -52,12 +54,14 @@ export interface Scan {
 /**
  * Opens the scan of `wanted` columns of a source (in the source's order). Checks names and types against the files'
  * metadata: `offline/missing-column`, `offline/wrong-type`, `offline/no-files`, `offline/unreadable-file`. Extra columns are ignored.
+ * Of what a stream wrote only what lies within `upTo`; null: all.
  */
 export async function openScan(
   connection: DuckDBConnection,
   source: Source,
   wanted: readonly string[],
   paths: Paths,
+  upTo: Positions | null = null,
 ): Promise<Scan> {
   const needed = new Set([...wanted, source.eventTime]);
   if (source.arrivalTime !== null) needed.add(source.arrivalTime);
@@ -72,9 +76,15 @@ export async function openScan(
   }
   const pushed = pushedFiles(source.name, paths.historyDir);
   if (pushed.length > 0) {
-    const relation = await openPushed(connection, pushed, schema, where);
-    parts.push({ relation, sql: pushedSelect(source, relation) });
+    const relation = await openOwn(connection, { files: pushed, only: null }, schema, where);
+    parts.push({ relation, sql: ownSelect(source, relation) });
   }
+  const stream = await openStream(source.name, paths.historyDir, upTo);
+  if (stream.files.length > 0) {
+    const relation = await openOwn(connection, stream, schema, where);
+    parts.push({ relation, sql: ownSelect(source, relation) });
+  }
+  const own = pushed.length > 0 || stream.files.length > 0;
   if (parts.length === 0) {
     throw new SamewiseError('offline/no-history', `the source ${source.name} has no history`, {
       where,
@@ -84,9 +94,11 @@ export async function openScan(
   return {
     source,
     sql: parts.map(({ sql }) => sql).join('\nUNION ALL\n'),
-    hasArrival: source.arrivalTime !== null || pushed.length > 0,
-    hasRetract: source.op !== null || pushed.length > 0,
-    files: parts.flatMap(({ relation }) => relation.files ?? []),
+    hasArrival: source.arrivalTime !== null || own,
+    hasRetract: source.op !== null || own,
+    files: parts.flatMap(({ relation }) =>
+      relation.files === stream.files ? [] : (relation.files ?? []),
+    ),
     explain: async (failed, error) => {
       for (const { relation } of parts) {
         const explained = await explain(failed, relation, error, where, source.eventTime);
@@ -141,18 +153,19 @@ export async function openRelation(
   return { title, files, from, columns };
 }
 
-/** Pushed history is ours: a column that older files lack is null in them. */
-async function openPushed(
+/** Our own history: a column that older files lack is null in them. */
+async function openOwn(
   connection: DuckDBConnection,
-  files: readonly string[],
+  { files, only }: { readonly files: readonly string[]; readonly only: string | null },
   schema: Schema,
   where: Where,
 ): Promise<Relation> {
   const from: Relation['from'] = (options = {}) => {
     const list = options.file === undefined ? files : [options.file];
-    return `read_parquet([${list.map(text).join(', ')}], union_by_name = true${options.filename ? ', filename = true' : ''})`;
+    const rows = `read_parquet([${list.map(text).join(', ')}], union_by_name = true, hive_partitioning = false${options.filename ? ', filename = true' : ''})`;
+    return only === null ? rows : `(SELECT * FROM ${rows} WHERE ${only})`;
   };
-  const title = 'pushed history';
+  const title = 'the history of its stream';
   const actual = await describe(connection, from(), files, where, title);
   const columns = schema.map((field) => {
     const type = actual.get(field.name);
@@ -192,9 +205,12 @@ function batchSelect(source: Source, relation: Relation, sound: boolean): string
   return select(source, relation, `${a}::TIMESTAMP`, op, time);
 }
 
-function pushedSelect(source: Source, relation: Relation): string {
+function ownSelect(source: Source, relation: Relation): string {
+  const a = 'make_timestamp(__arrival_us)';
   const t = declared(relation, source.eventTime);
-  return select(source, relation, 'make_timestamp(__arrival_us)', retractSql('__op'), t);
+  // What takes a row of a table away may not know when it happened.
+  const time = source.mutable ? `COALESCE(${t}, ${a})` : t;
+  return select(source, relation, a, retractSql('__op'), time);
 }
 
 function select(source: Source, relation: Relation, a: string, op: string, t: string): string {

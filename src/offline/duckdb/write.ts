@@ -123,7 +123,8 @@ const DISK = [
   'EEXIST',
 ];
 
-function writeError(error: unknown, path: string): unknown {
+/** What the disk refused as `offline/write-failed`; any other error as it is. */
+export function writeError(error: unknown, path: string): unknown {
   const code = (error as NodeJS.ErrnoException).code;
   const refused =
     (code !== undefined && DISK.includes(code)) ||

@@ -1,0 +1,227 @@
+/**
+ * Compaction: the small files of a day become large ones, sorted by event time. It takes its turn by a number in the manifest, so
+ * that of two that run at once the one that began first gives up; and it never keeps anybody from committing.
+ */
+import { join } from 'node:path';
+import type { DuckDBConnection } from '@duckdb/node-api';
+import type { Clock } from '../../base/clock.ts';
+import { assert } from '../../base/errors.ts';
+import { US_PER_HOUR } from '../../base/time.ts';
+import type { Source } from '../../model/definitions.ts';
+import type { Running } from '../contract.ts';
+import { type Engine, name, rowsOf, text, withConnection } from './engine.ts';
+import { filePrint } from './fingerprints.ts';
+import type { HistoryFile, HistoryManifest, Range } from './history_manifest.ts';
+import {
+  compactedFile,
+  DEAD_LETTERS,
+  isDateFolder,
+  madeBy,
+  pathPart,
+  SCRATCH,
+} from './history_names.ts';
+import { changeHistory, type HistoryPlace, readHistory } from './history_store.ts';
+import { copyQuery } from './write.ts';
+
+/** A file of this size is left as it is, and a compacted one has about as much. */
+const LARGE_BYTES = 128 * 2 ** 20;
+/** So many small files of a day are worth it. */
+const MANY_FILES = 8;
+/** How long readers keep files that were replaced. */
+const KEPT_US = US_PER_HOUR;
+
+interface CompactContext {
+  readonly engine: Engine;
+  readonly clock: Clock;
+}
+
+/** Files of a day that become one. */
+interface Group {
+  readonly folder: string;
+  readonly files: readonly HistoryFile[];
+}
+
+/** Gives the number of files before and after; removes what nobody reads any more. */
+export async function compactHistory(
+  place: HistoryPlace,
+  context: CompactContext,
+  source: Source,
+  running: Running,
+): Promise<{ before: number; after: number }> {
+  const { files } = await readHistory(place);
+  const groups = groupsOf(files);
+  if (groups.length > 0) await mergeAll(place, context, source, groups, running);
+  await removeDropped(place, context.clock);
+  await removeOrphans(place);
+  const after = await readHistory(place);
+  return { before: files.length, after: after.files.length };
+}
+
+function groupsOf(files: readonly HistoryFile[]): Group[] {
+  const small = files.filter(({ bytes }) => bytes! < LARGE_BYTES);
+  const days = Map.groupBy(small, ({ path }) => path.split('/')[0]!);
+  return [...days].flatMap(([folder, ofDay]) => {
+    if (ofDay.length < MANY_FILES) return [];
+    const groups: HistoryFile[][] = [[]];
+    let bytes = 0;
+    for (const file of ofDay) {
+      groups.at(-1)!.push(file);
+      bytes += file.bytes!;
+      if (bytes < LARGE_BYTES) continue;
+      groups.push([]);
+      bytes = 0;
+    }
+    return groups.filter((group) => group.length > 1).map((group) => ({ folder, files: group }));
+  });
+}
+
+async function mergeAll(
+  place: HistoryPlace,
+  { engine, clock }: CompactContext,
+  source: Source,
+  groups: readonly Group[],
+  running: Running,
+): Promise<void> {
+  const begun = await changeHistory(place, (present) => ({
+    ...present,
+    compaction: present.compaction + 1,
+  }));
+  const turn = begun.manifest!.compaction;
+  const totalRows = groups.reduce((sum, { files }) => sum + rowsIn(files), 0);
+  let rows = 0;
+  await withConnection(engine, running.signal, async (connection) => {
+    for (const [i, group] of groups.entries()) {
+      running.signal?.throwIfAborted();
+      const merged = await merge(place, connection, source, group, { turn, attempt: i });
+      if (merged !== null && !(await replace(place, group, merged, turn, clock))) return;
+      rows += rowsIn(group.files);
+      running.onProgress?.({ phase: `compact ${source.name}`, rows, totalRows });
+    }
+  });
+}
+
+/** One file of many; null if their columns are not of one type each: what a reader makes of that is not for ever. */
+async function merge(
+  place: HistoryPlace,
+  connection: DuckDBConnection,
+  source: Source,
+  { folder: day, files }: Group,
+  { turn, attempt }: { readonly turn: number; readonly attempt: number },
+): Promise<HistoryFile | null> {
+  const { disk, folder } = place;
+  const list = `[${files.map(({ path }) => text(join(folder, path))).join(', ')}]`;
+  if (!(await agree(connection, list))) return null;
+  await disk.folder(join(folder, SCRATCH));
+  const scratch = await disk.scratch(join(folder, SCRATCH));
+  try {
+    const partial = join(scratch, 'merged');
+    const rows = `SELECT * FROM read_parquet(${list}, union_by_name = true, hive_partitioning = false) ORDER BY ${name(source.eventTime)}, __arrival_us`;
+    await copyQuery(connection, rows, 'parquet', partial);
+    const [counted] = await rowsOf(
+      connection,
+      `SELECT sum(num_rows)::BIGINT AS n FROM parquet_file_metadata(${text(partial)})`,
+    );
+    assert(Number(counted!.n) === rowsIn(files), 'compaction keeps every row');
+    await disk.flush(partial);
+    const path = `${day}/${compactedFile(turn, attempt, 'parquet')}`;
+    assert(await disk.link(partial, join(folder, path)), 'a turn belongs to one compaction');
+    await disk.flush(join(folder, day));
+    const print = filePrint(join(folder, path), folder);
+    return { ...print, rows: rowsIn(files), ranges: rangesOf(files) };
+  } finally {
+    await disk.remove(scratch);
+  }
+}
+
+async function agree(connection: DuckDBConnection, list: string): Promise<boolean> {
+  const [differing] = await rowsOf(
+    connection,
+    `SELECT name FROM parquet_schema(${list}) GROUP BY name HAVING count(DISTINCT (type, logical_type)) > 1 LIMIT 1`,
+  );
+  return differing === undefined;
+}
+
+async function replace(
+  place: HistoryPlace,
+  { files }: Group,
+  merged: HistoryFile,
+  turn: number,
+  clock: Clock,
+): Promise<boolean> {
+  const old = new Set(files.map(({ path }) => path));
+  const atUs = clock.nowUs();
+  const { manifest } = await changeHistory(place, (present) => {
+    if (present.compaction !== turn) return null;
+    return {
+      ...present,
+      files: [...present.files.filter(({ path }) => !old.has(path)), merged],
+      dropped: [...present.dropped, ...[...old].map((path) => ({ path, atUs }))],
+    };
+  });
+  return manifest !== null;
+}
+
+function rowsIn(files: readonly HistoryFile[]): number {
+  return files.reduce((sum, { rows }) => sum + rows, 0);
+}
+
+function rangesOf(files: readonly HistoryFile[]): Range[] {
+  const found = new Map<string, Range>();
+  for (const range of files.flatMap(({ ranges }) => ranges)) {
+    const { partition, first, last } = found.get(range.partition) ?? range;
+    found.set(partition, {
+      partition,
+      first: first < range.first ? first : range.first,
+      last: last > range.last ? last : range.last,
+    });
+  }
+  return [...found.values()];
+}
+
+/** Removes files that were replaced an hour ago. */
+async function removeDropped(place: HistoryPlace, clock: Clock): Promise<void> {
+  const before = clock.nowUs() - KEPT_US;
+  const gone = (await readHistory(place)).dropped.filter(({ atUs }) => atUs <= before);
+  if (gone.length === 0) return;
+  for (const { path } of gone) await place.disk.remove(join(place.folder, path));
+  const removed = new Set(gone.map(({ path }) => path));
+  await changeHistory(place, (present) => ({
+    ...present,
+    dropped: present.dropped.filter(({ path }) => !removed.has(path)),
+  }));
+}
+
+/**
+ * Removes what was written and never committed, as soon as nobody can commit it any more: of a commit when its partition has come to
+ * its positions by another one, of a compaction when a later one has begun.
+ */
+async function removeOrphans(place: HistoryPlace): Promise<void> {
+  const { disk, folder } = place;
+  const manifest = await readHistory(place);
+  const named = new Set(
+    [...manifest.files, ...manifest.deadLetters, ...manifest.dropped].map(({ path }) => path),
+  );
+  const positions = new Map(
+    [...manifest.partitions].map(([name, { position }]) => [pathPart(name), position]),
+  );
+  const folders = (await disk.names(folder)).filter(
+    (name) => isDateFolder(name) || name === DEAD_LETTERS,
+  );
+  for (const inside of folders)
+    for (const file of await disk.names(join(folder, inside))) {
+      const path = `${inside}/${file}`;
+      if (!named.has(path) && isLost(file, positions, manifest))
+        await disk.remove(join(folder, path));
+    }
+}
+
+function isLost(
+  file: string,
+  positions: ReadonlyMap<string, bigint>,
+  { compaction }: HistoryManifest,
+): boolean {
+  const maker = madeBy(file);
+  if (maker === null) return false;
+  if ('turn' in maker) return maker.turn < compaction;
+  return maker.first <= (positions.get(maker.part) ?? -1n);
+}
