@@ -15,6 +15,7 @@ import type {
 } from '../contract.ts';
 import { DEFAULT_LIMITS, EmbeddedConsumer } from './consumer.ts';
 import { HEARTBEAT_MS, join, leave, renew } from './group.ts';
+import { type Dropped, dropOld, type Retention } from './retention.ts';
 import { type Appending, CHUNK_BYTES, checkName, LogStore, type Piece } from './store.ts';
 import { type Topic, writeRecord } from './values.ts';
 
@@ -113,6 +114,14 @@ export class EmbeddedLog implements EventLog {
     }
     for (const { pieces, pieceOf, resolve } of appends) resolve(placesOf(pieces, pieceOf));
     for (const consumer of this.#consumers) consumer.wake();
+  }
+
+  /**
+   * Drops what is older or larger than the topic is to keep, in whole chunks: up to 256 KiB of records, or the records of one
+   * append, go together with the youngest of them.
+   */
+  async retain(topic: string, retention: Retention): Promise<Dropped> {
+    return dropOld(this.#store, this.#topic(topic), retention, this.#clock.nowUs());
   }
 
   async consume(

@@ -47,6 +47,17 @@ export interface Appending {
   readonly pieces: readonly Piece[];
 }
 
+/** The oldest chunk of a partition. */
+export interface OldestChunk {
+  readonly partition: number;
+  readonly first: number;
+  /** After its last record. */
+  readonly end: number;
+  /** Timestamp of its last record; where it is damaged, of the next chunk that is not. */
+  readonly lastUs: InstantUs;
+  readonly bytes: number;
+}
+
 type Values = Database<Uint8Array, Uint8Array>;
 
 export class LogStore {
@@ -184,6 +195,43 @@ export class LogStore {
       if (position < chunk.first + chunk.count) return chunk;
     }
     throw damagedValue('it is not there', placeOf(topic, partition, position));
+  }
+
+  /** The oldest chunk of a partition, also if it is damaged; null: there is none. */
+  oldestChunk(topic: Topic, partition: number): OldestChunk | null {
+    const { first, next, lastUs } = this.state(topic, partition);
+    let oldest: Omit<OldestChunk, 'lastUs'> | null = null;
+    let start = chunkKey(topic.id, partition, first);
+    const end = chunkKey(topic.id, partition, next);
+    for (;;) {
+      const [key, after] = this.#environment.guard(() => [
+        ...this.#chunks.getKeys({ start, end, limit: 2 }),
+      ]);
+      if (key === undefined) return oldest && { ...oldest, lastUs };
+      const bytes = this.#value(this.#chunks, key)!;
+      const to = after === undefined ? next : firstOf(after);
+      oldest ??= { partition, first: firstOf(key), end: to, bytes: bytes.length };
+      try {
+        const { count, timestampUs } = decodeChunk(topic, partition, firstOf(key), bytes);
+        return { ...oldest, lastUs: timestampUs + count - 1 };
+      } catch (error) {
+        if (!(error instanceof SamewiseError)) throw error;
+      }
+      start = chunkKey(topic.id, partition, to);
+    }
+  }
+
+  /** Within a transaction: drops the oldest chunk of a partition. */
+  dropChunk(topic: Topic, { partition, first, end, bytes }: OldestChunk): void {
+    const state = this.state(topic, partition);
+    const after = { ...state, first: end, bytes: state.bytes - bytes };
+    this.#chunks.remove(chunkKey(topic.id, partition, first));
+    this.#meta.put(stateKey(topic.id, partition), encodeState(topic, partition, after));
+  }
+
+  /** Runs `body` in a transaction. */
+  transaction(body: () => void): void {
+    this.#environment.transaction(body);
   }
 
   group(topic: Topic, name: string): Group {
