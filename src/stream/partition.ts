@@ -1,4 +1,5 @@
 /** A partition that a worker reads: how far it has read, and how far each sink is. */
+import type { Clock } from '../base/clock.ts';
 import type { Source, ViewProgram } from '../model/index.ts';
 import type { Checkpoint, HistoryLog } from '../offline/history_contract.ts';
 import type { OnlineStore } from '../online/contract.ts';
@@ -15,7 +16,7 @@ export interface PartitionSetup {
   readonly online: OnlineStore;
   readonly history: HistoryLog;
   readonly observer: StreamObserver;
-  readonly nowUs: () => number;
+  readonly clock: Clock;
   /** Runs what may fail, again and again for a while. */
   readonly retry: <T>(what: string, body: () => T | Promise<T>) => Promise<T>;
 }
@@ -37,8 +38,8 @@ export class PartitionReader {
   overtaken = false;
   /** Calls of the consumer's `next` up to this number may bring what lay before a seek. */
   staleCall = 0;
-  /** When the oldest record in the history buffer was put there. */
-  bufferedSinceUs: number | null = null;
+  /** When the oldest record in the history buffer was put there, by the monotonic clock. */
+  bufferedSinceMs: number | null = null;
   readonly #setup: PartitionSetup;
   readonly #views = new Map<string, PageSink>();
   #buffer: HistoryBuffer;
@@ -127,7 +128,7 @@ export class PartitionReader {
 
   /** Gives each sink what lies behind it; the pages have their part when it resolves, history's is buffered. */
   async apply(batch: ReadBatch): Promise<void> {
-    const { online, observer, nowUs, retry, source } = this.#setup;
+    const { online, observer, clock, retry, source } = this.#setup;
     const place = { source: source.name, partition: this.partition };
     for (const sink of this.#views.values()) {
       if (!continues(batch, sink.at)) continue;
@@ -142,12 +143,12 @@ export class PartitionReader {
         const { newestUs, arrivalUs } = batch.to;
         const { rows, keys, keyless } = made;
         const view = { view: program.view.name, viewId: program.id, rows, keys, keyless };
-        observer.applied?.({ ...place, ...view, newestUs, arrivalUs, appliedUs: nowUs() });
+        observer.applied?.({ ...place, ...view, newestUs, arrivalUs, appliedUs: clock.nowUs() });
       }
       sink.at = batch.to;
     }
     this.#buffer.add(batch);
-    if (this.#buffer.records > 0) this.bufferedSinceUs ??= nowUs();
+    if (this.#buffer.records > 0) this.bufferedSinceMs ??= clock.monotonicMs();
   }
 
   /** Keeps how far the pages are; what it says is durable already. */
@@ -178,20 +179,27 @@ export class PartitionReader {
   }
 
   async #commit(): Promise<void> {
-    const { history, observer, nowUs, retry, source, online } = this.#setup;
+    const { history, observer, clock, retry, source, online } = this.#setup;
+    if (this.overtaken) return;
     const commit = this.#buffer.take();
-    this.bufferedSinceUs = null;
-    if (commit === null || this.overtaken) return;
-    const beganUs = nowUs();
-    const taken = await retry('commit history', () => history.commit(commit));
+    this.bufferedSinceMs = null;
+    if (commit === null) return;
+    const beganMs = clock.monotonicMs();
+    let taken: boolean;
+    try {
+      taken = await retry('commit history', () => history.commit(commit));
+    } catch (error) {
+      // A later commit must not pass over what this one held.
+      this.#giveUp(commit.after);
+      throw error;
+    }
     const buffer = this.#buffer;
     if (!taken) {
       // It may also have been this very commit, whose answer was lost.
       const durable = await historyOf(this.#setup, this.partition);
       if (durable !== null && durable.position === commit.to.position) buffer.durable = durable;
       else {
-        this.#buffer = new HistoryBuffer(source, this.partition, durable);
-        this.overtaken = true;
+        this.#giveUp(durable);
         return;
       }
     } else buffer.durable = commit.to;
@@ -203,8 +211,14 @@ export class PartitionReader {
       rows: commit.rows.length,
       late: commit.late,
       dead: commit.deadLetters.length,
-      ms: (nowUs() - beganUs) / 1000,
+      ms: clock.monotonicMs() - beganMs,
     });
+  }
+
+  /** Lets go of what is buffered; it is read again. */
+  #giveUp(durable: Checkpoint | null): void {
+    this.#buffer = new HistoryBuffer(this.#setup.source, this.partition, durable);
+    this.overtaken = true;
   }
 
   /**

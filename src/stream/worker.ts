@@ -138,7 +138,8 @@ export class Worker {
       this.#pending.catch(() => {});
     }
     const waited = new AbortController();
-    const stop = () => waited.abort();
+    // A reason of its own saves the making of an error.
+    const stop = () => waited.abort('over');
     signal.addEventListener('abort', stop);
     try {
       const tick = this.#tickMs();
@@ -155,7 +156,7 @@ export class Worker {
       return 'nothing';
     } finally {
       signal.removeEventListener('abort', stop);
-      waited.abort();
+      stop();
     }
   }
 
@@ -268,13 +269,11 @@ export class Worker {
 
   /** Commits what has waited long enough, and keeps checkpoints when it is time. */
   async #keep(consumer: Consumer): Promise<void> {
-    const { clock } = this.#setup;
+    const nowMs = this.#setup.clock.monotonicMs();
     for (const reader of this.#readers.values()) {
-      const since = reader.bufferedSinceUs;
-      if (since !== null && clock.nowUs() - since >= this.#limits.commitMs * 1000)
-        void this.#commit(reader);
+      const since = reader.bufferedSinceMs;
+      if (since !== null && nowMs - since >= this.#limits.commitMs) void this.#commit(reader);
     }
-    const nowMs = clock.monotonicMs();
     if (nowMs - this.#keptMs < this.#limits.checkpointMs) return;
     this.#keptMs = nowMs;
     for (const reader of this.#readers.values()) await this.#keepCheckpoints(consumer, reader);
@@ -314,7 +313,7 @@ export class Worker {
   #partitionSetup(): PartitionSetup {
     const { source, online, history, clock } = this.#setup;
     const retry = this.#retry;
-    return { source, online, history, observer: this.#observer, nowUs: () => clock.nowUs(), retry };
+    return { source, online, history, observer: this.#observer, clock, retry };
   }
 
   #retry = <T>(what: string, body: () => T | Promise<T>): Promise<T> => {
