@@ -34,15 +34,7 @@ import fc from 'fast-check';
 import type { SamewiseError } from '../../src/base/errors.ts';
 import { rowsOfBody } from '../../src/stream/decode/index.ts';
 import type { Schema } from '../../src/types/batch.ts';
-import {
-  type Dtype,
-  date,
-  float64,
-  int64,
-  list,
-  string,
-  timestamp,
-} from '../../src/types/dtype.ts';
+import { type Dtype, date, float64, int64, string, timestamp } from '../../src/types/dtype.ts';
 import type { Scalar } from '../../src/types/scalar.ts';
 import { cases } from '../support/cases.ts';
 import { assertSameRow, bytesOf, jsonTextOf, sourceOf, tables } from './decode_support.ts';

@@ -5,6 +5,7 @@ import { SamewiseError } from '../../src/base/errors.ts';
 import { DEFAULT_STREAM, type Source, type StreamLocation } from '../../src/model/index.ts';
 import type { LogRecord } from '../../src/stream/contract.ts';
 import type { Decoded, DecodedRow } from '../../src/stream/decode/contract.ts';
+import type { SchemaRegistry } from '../../src/stream/decode/registry.ts';
 import type { Schema } from '../../src/types/batch.ts';
 import type { Dtype } from '../../src/types/dtype.ts';
 import { coerce, type Scalar, sameScalar, scalarToJsonText } from '../../src/types/scalar.ts';
@@ -122,4 +123,24 @@ export function jsonTextOf(columns: Schema, row: Row): string {
     ({ name, dtype }) => `${JSON.stringify(name)}:${scalarToJsonText(row[name]!, dtype)}`,
   );
   return `{${fields.join(',')}}`;
+}
+
+/** A value as it is written through a schema registry. */
+export function framed(id: number, value: Uint8Array): Uint8Array {
+  return new Uint8Array([0, id >>> 24, id >>> 16, id >>> 8, id, ...value]);
+}
+
+/** A registry of these schemas, numbered from 1. */
+export function registryOf(
+  schemas: readonly (object | string)[],
+  type: 'AVRO' | 'PROTOBUF' = 'AVRO',
+): SchemaRegistry {
+  return {
+    async schema(id) {
+      const schema = schemas[id - 1];
+      if (schema === undefined) return null;
+      const text = typeof schema === 'string' ? schema : JSON.stringify(schema);
+      return { id, type, text, references: [] };
+    },
+  };
 }

@@ -77,3 +77,13 @@ export function bigEndian(bytes: Uint8Array): bigint {
   const value = BigInt(`0x${bytes.toHex()}`);
   return BigInt.asIntN(bytes.length * 8, value);
 }
+
+const DECIMAL = /^-?\d+(\.\d+)?([eE][+-]?\d+)?$/;
+
+/** The text of a number for a column of a numeric `dtype`; a text that is none is left to `coerce` to refuse. */
+export function numberOfText(dtype: Dtype, text: string): unknown {
+  if (!DECIMAL.test(text)) return text;
+  if (dtype.kind !== 'int64') return Number(text);
+  const [whole, fraction = ''] = text.split('.');
+  return /^0*$/.test(fraction) ? whole : text;
+}
