@@ -1,9 +1,9 @@
 /** The history that a stream writes: commits, what scans see of them, positions, compaction, dead letters. */
 import assert from 'node:assert/strict';
-import { rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, truncateSync } from 'node:fs';
 import { after, beforeEach, test } from 'node:test';
-import type { StoredDeadLetter } from '../../src/offline/history_contract.ts';
-import { commitOf, eventsIn, streamCatalog, tick } from './history_support.ts';
+import type { Checkpoint, StoredDeadLetter } from '../../src/offline/history_contract.ts';
+import { commitOf, eventsIn, streamCatalog, streamMembers, tick } from './history_support.ts';
 import { openProject } from './support.ts';
 
 const project = await openProject();
@@ -88,4 +88,53 @@ test('compaction keeps every row and position', async () => {
   assert.deepEqual(await historyLog.compact(source), { before: 1, after: 1 });
   assert.deepEqual(await eventsIn(project.store), all);
   assert.deepEqual(await eventsIn(project.store, { 0: 8n }), some);
+});
+
+test('a training set is rebuilt bit for bit after more events and a compaction', async () => {
+  const { store } = project;
+  const { historyLog } = store;
+  const source = commitOf('0', null, []).source;
+  const ends = new Map<string, Checkpoint>();
+  const add = async (partition: string, position: number) => {
+    const event = tick(BigInt(position), `u${position % 3}`, (position * 37) % 100, position);
+    const commit = commitOf(partition, ends.get(partition) ?? null, [event]);
+    assert.equal(await historyLog.commit(commit), true);
+    ends.set(partition, commit.to);
+  };
+  for (let i = 1; i < 12; i++) await add(i % 2 ? 'a' : 'b', i);
+  const output = { format: 'parquet' as const, path: project.path('out.parquet') };
+  const { manifestPath, rows } = await store.train({
+    catalog: streamCatalog,
+    service: null,
+    members: streamMembers,
+    labels: {
+      type: 'rows',
+      rows: ['u0', 'u1', 'u2'].map((user) => ({ user, T: '2024-01-02T00:00:00Z' })),
+    },
+    timeColumn: 'T',
+    through: false,
+    knowledge: 'final',
+    output,
+  });
+  assert.equal(rows, 3);
+  const before = readFileSync(output.path);
+  const manifest = readFileSync(manifestPath, 'utf8');
+  for (let i = 12; i < 30; i++) await add(i % 2 ? 'a' : 'b', i);
+  await add('c', 1);
+  assert.deepEqual(await historyLog.compact(source), { before: 30, after: 1 });
+  assert.deepEqual(await store.verify(manifestPath), { ok: true, findings: [] });
+  const again = await store.rebuild(manifestPath, null);
+  assert.deepEqual(again.warnings, []);
+  assert.deepEqual(readFileSync(output.path), before);
+  assert.equal(readFileSync(manifestPath, 'utf8'), manifest);
+
+  const [file] = readdirSync(project.path('history/ticks/date=2024-01-01')).filter((name) =>
+    name.startsWith('compacted'),
+  );
+  truncateSync(project.path(`history/ticks/date=2024-01-01/${file}`), 100);
+  const damaged = await store.verify(manifestPath);
+  assert.match(damaged.findings.join(), /source ticks: date=2024-01-01\/compacted.* has 100 bytes/);
+  rmSync(project.path('history'), { recursive: true });
+  const gone = await store.verify(manifestPath);
+  assert.match(gone.findings.join(), /partition a ends at nothing, was read to 11/);
 });

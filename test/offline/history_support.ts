@@ -9,7 +9,7 @@ import {
   string,
   timestamp,
 } from '../../src/dsl/index.ts';
-import { catalogOf, compileView } from '../../src/model/index.ts';
+import { catalogOf, compileView, type Member } from '../../src/model/index.ts';
 import type { OfflineStore } from '../../src/offline/contract.ts';
 import type { Checkpoint, HistoryCommit } from '../../src/offline/history_contract.ts';
 import { columnOf, scalarAt } from '../../src/types/column.ts';
@@ -34,6 +34,11 @@ export const streamCatalog = catalogOf([
   definitionOf(ticks),
   definitionOf(prices),
 ]);
+
+/** The newest prices of the label's user. */
+export const streamMembers: readonly Member[] = [
+  { view: 'prices', features: null, keys: [{ from: 'column', column: 'user' }], as: null },
+];
 
 export interface Tick {
   readonly position: bigint;

@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { appendFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { after, beforeEach, test } from 'node:test';
 import { RecordBatchReader } from 'apache-arrow';
-import { sha256Hex } from '../../src/base/hash.ts';
+import { canonicalJson, sha256Hex } from '../../src/base/hash.ts';
 import { compileView } from '../../src/model/index.ts';
 import type { HistoryRequest, TrainingRequest } from '../../src/offline/contract.ts';
 import type { Field } from '../../src/types/batch.ts';
-import { scalarAt } from '../../src/types/column.ts';
+import { columnOf, scalarAt } from '../../src/types/column.ts';
 import { float64, int64, string } from '../../src/types/dtype.ts';
 import { decodeKey } from '../../src/types/key.ts';
 import { naiveOutputs, type Row } from '../oracle/training.ts';
@@ -118,7 +118,8 @@ test('the manifest keeps its format', async () => {
     'output',
     'sha256',
   ]);
-  assert.equal(manifest.version, 1);
+  assert.equal(manifest.version, 2);
+  assert.deepEqual(Object.keys(manifest.sources.quotes), ['files', 'scannedRows', 'positions']);
   assert.deepEqual(
     manifest.definitions.map((d: { kind: string; name: string }) => `${d.kind}/${d.name}`),
     ['entity/pair', 'source/quotes', 'featureView/plain'],
@@ -130,6 +131,32 @@ test('the manifest keeps its format', async () => {
     'changedMs',
     'sha256',
   ]);
+});
+
+test('a manifest of version 1 builds its file from the files alone', async () => {
+  const { manifestPath } = await project.store.train(request());
+  const file = readFileSync(project.path('out.parquet'));
+  const { sha256: _, ...written } = JSON.parse(readFileSync(manifestPath, 'utf8'));
+  const { files, scannedRows } = written.sources.quotes;
+  const old = { ...written, version: 1, sources: { quotes: { files, scannedRows } } };
+  const sha256 = sha256Hex(canonicalJson(old));
+  writeFileSync(manifestPath, JSON.stringify({ ...old, sha256 }));
+
+  const source = catalog.sources.quotes!;
+  const row = quote('f', 1.5, 0, 'u', 9);
+  const columns = Object.fromEntries(
+    SCHEMA.map(({ name, dtype }) => [name, columnOf(dtype, [row[name]!])]),
+  );
+  const to = { position: 1n, arrivalUs: BASE, newestUs: null };
+  const rows = { length: 1, columns };
+  const commit = { source, partition: '0', after: null, to, rows, positions: [1n] };
+  const more = { arrivalUs: Float64Array.of(BASE), retract: null, late: 0, deadLetters: [] };
+  assert.equal(await project.store.historyLog.commit({ ...commit, ...more }), true);
+  assert.deepEqual(await project.store.verify(manifestPath), { ok: true, findings: [] });
+  await project.store.rebuild(manifestPath, null);
+  assert.deepEqual(readFileSync(project.path('out.parquet')), file);
+  await project.store.train(request());
+  assert.notDeepEqual(readFileSync(project.path('out.parquet')), file, 'it is there for others');
 });
 
 test('CSV and Arrow hold the same rows', async () => {

@@ -16,6 +16,7 @@ import {
   labelsPath,
   manifestOf,
   manifestPath,
+  positionsIn,
   readManifest,
   requestOf,
   writeManifest,
@@ -23,7 +24,7 @@ import {
 import { readEventsFile } from './read_events.ts';
 import { sampleTraining } from './sample.ts';
 import { writeSnapshot } from './snapshot.ts';
-import { buildTrainingSet, type TrainContext } from './train.ts';
+import { type BuildRequest, buildTrainingSet, type TrainContext } from './train.ts';
 
 /** Where the store keeps things and what it may use. */
 export interface DuckdbStoreOptions {
@@ -62,7 +63,7 @@ export async function openDuckdbStore(options: DuckdbStoreOptions): Promise<Duck
     rebuild: (path, output, running) => rebuild(context, path, output, running),
     verify: async (path) => {
       try {
-        const findings = differences(readManifest(path), projectDir);
+        const findings = await differences(readManifest(path), context.paths);
         return { ok: findings.length === 0, findings };
       } catch (error) {
         return { ok: false, findings: [(error as Error).message] };
@@ -81,11 +82,16 @@ export async function openDuckdbStore(options: DuckdbStoreOptions): Promise<Duck
   };
 }
 
-async function train(context: TrainContext, asked: TrainingRequest): Promise<TrainingResult> {
+async function train(
+  context: TrainContext,
+  asked: TrainingRequest,
+  positions: BuildRequest['positions'] = null,
+): Promise<TrainingResult> {
   const { labels, output } = asked;
   // Labels that only the caller holds are kept beside the output: the manifest must be able to build it again.
   const request = {
     ...asked,
+    positions,
     labels:
       labels.type === 'rows'
         ? await keepRows(context, labels.rows, asked, labelsPath(output.path))
@@ -111,7 +117,8 @@ async function rebuild(
   running: Running = {},
 ): Promise<TrainingResult> {
   const manifest = readManifest(path);
-  const result = await train(context, { ...requestOf(manifest, output), ...running });
+  const request = { ...requestOf(manifest, output), ...running };
+  const result = await train(context, request, positionsIn(manifest));
   const { sha256 } = readManifest(result.manifestPath).output;
   if (sha256 === manifest.output.sha256) return result;
   const warning = `the file differs from the one that ${path} describes; verify says what has changed`;

@@ -21,6 +21,7 @@ import { type Dtype, float64 } from '../../types/dtype.ts';
 import { compareKeys, runStarts } from './columns.ts';
 import { type Engine, rowsOf, withConnection } from './engine.ts';
 import { type KeyedBatch, keyedEvents } from './events.ts';
+import type { Positions } from './history_scan.ts';
 import { isLatestOnly, lookUpLatest } from './latest.ts';
 import { BATCH_ROWS, readBatches, wireExpression } from './read.ts';
 import { openScan, type Paths } from './scan.ts';
@@ -39,6 +40,8 @@ export interface Asked {
 export interface LookupRequest {
   readonly engine: Engine;
   readonly paths: Paths;
+  /** What is read of the history of the source's stream. */
+  readonly upTo: Positions;
   readonly lookup: Lookup;
   readonly asked: Asked;
   readonly through: boolean;
@@ -56,7 +59,8 @@ export async function lookUp(request: LookupRequest, out: Scatter): Promise<read
     withConnection(engine, signal, async (connection) => {
       const { lookup, asked, knowledge } = request;
       const { program } = lookup;
-      const scan = await openScan(connection, program.source, program.sourceColumns, request.paths);
+      const { source, sourceColumns } = program;
+      const scan = await openScan(connection, source, sourceColumns, request.paths, request.upTo);
       if (isLatestOnly(request)) {
         try {
           if (await lookUpLatest(request, scan, connection, out)) return scan.files;

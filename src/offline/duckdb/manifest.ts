@@ -18,14 +18,16 @@ import {
 } from '../../model/index.ts';
 import type { FileOutput, Knowledge, TrainingRequest } from '../contract.ts';
 import { type FilePrint, fileDiffers, filePrint, sha256OfFile } from './fingerprints.ts';
+import { type Positions, streamDiffers } from './history_scan.ts';
+import type { Paths } from './scan.ts';
 import type { Trained } from './train.ts';
 import { samewiseVersion } from './version.ts';
 import { writeWhole } from './write.ts';
 
 export const MANIFEST_FORMAT = 'samewise-training-set';
-export const MANIFEST_VERSION = 1;
+export const MANIFEST_VERSION = 2;
 
-/** Version 1 of the format. */
+/** Version 2 of the format. Version 1 had no positions: there was no history of streams. */
 export interface Manifest {
   readonly format: typeof MANIFEST_FORMAT;
   readonly version: typeof MANIFEST_VERSION;
@@ -44,7 +46,15 @@ export interface Manifest {
   readonly through: boolean;
   readonly knowledge: Knowledge;
   readonly sources: Readonly<
-    Record<string, { readonly files: readonly FilePrint[]; readonly scannedRows: number }>
+    Record<
+      string,
+      {
+        readonly files: readonly FilePrint[];
+        readonly scannedRows: number;
+        /** By partition of the source's stream: the digits of the last position that was read. */
+        readonly positions: Readonly<Record<string, string>>;
+      }
+    >
   >;
   readonly output: FileOutput & {
     readonly rows: number;
@@ -90,7 +100,13 @@ export function manifestOf(
     sources: Object.fromEntries(
       Object.entries(trained.sourceFiles).map(([source, files]) => [
         source,
-        { files: prints(files), scannedRows: trained.scannedRows[source] ?? 0 },
+        {
+          files: prints(files),
+          scannedRows: trained.scannedRows[source] ?? 0,
+          positions: Object.fromEntries(
+            [...trained.positions.get(source)!].map(([name, at]) => [name, String(at)]),
+          ),
+        },
       ]),
     ),
     output: {
@@ -130,21 +146,34 @@ export function readManifest(path: string): Manifest {
   const bad = (why: string, hint?: string): SamewiseError =>
     new SamewiseError('offline/bad-manifest', `${path}: ${why}`, { where: { file: path }, hint });
   if (!existsSync(path)) throw bad('there is no such manifest', 'it lies beside the training set');
-  let value: Manifest & { sha256?: unknown };
+  let value: Omit<Manifest, 'version'> & { version: number; sha256?: unknown };
   try {
     value = JSON.parse(readFileSync(path, 'utf8'));
   } catch {
     throw bad('the manifest is damaged: it is not JSON');
   }
   if (value?.format !== MANIFEST_FORMAT) throw bad('this is not the manifest of a training set');
-  if (value.version !== MANIFEST_VERSION)
+  if (value.version !== 1 && value.version !== MANIFEST_VERSION)
     throw bad(
-      `the manifest has version ${value.version}; this Samewise reads version ${MANIFEST_VERSION}`,
+      `the manifest has version ${value.version}; this Samewise reads versions 1 and ${MANIFEST_VERSION}`,
     );
   const { sha256, ...manifest } = value;
   if (sha256 !== sha256Hex(canonicalJson(manifest)))
     throw bad('the manifest is damaged: its content does not match its hash');
-  return manifest;
+  const sources = Object.fromEntries(
+    Object.entries(manifest.sources).map(([source, read]) => [source, { ...read, positions: read.positions ?? {} }]),
+  );
+  return { ...manifest, version: MANIFEST_VERSION, sources };
+}
+
+/** By source, how far the history of its stream was read. */
+export function positionsIn({ sources }: Manifest): Map<string, Positions> {
+  return new Map(
+    Object.entries(sources).map(([source, { positions }]) => [
+      source,
+      new Map(Object.entries(positions).map(([name, digits]) => [name, BigInt(digits)])),
+    ]),
+  );
 }
 
 /** The request that a manifest answers. */
@@ -165,7 +194,10 @@ export function requestOf(manifest: Manifest, output: string | null): TrainingRe
 }
 
 /** What is not as the manifest says, in words. */
-export function differences(manifest: Manifest, projectDir: string): string[] {
+export async function differences(
+  manifest: Manifest,
+  { projectDir, historyDir }: Paths,
+): Promise<string[]> {
   const found: string[] = [];
   const { output } = manifest;
   if (!existsSync(output.path)) found.push(`the training set ${output.path} is gone`);
@@ -180,6 +212,9 @@ export function differences(manifest: Manifest, projectDir: string): string[] {
       const differs = fileDiffers(print, projectDir);
       if (differs !== null) found.push(`source ${source}: ${differs}`);
     }
+  for (const [source, positions] of positionsIn(manifest))
+    for (const difference of await streamDiffers(source, historyDir, positions))
+      found.push(`source ${source}: ${difference}`);
   if (manifest.duckdb !== duckdbVersion())
     found.push(
       `it was written by DuckDB ${manifest.duckdb}, this is ${duckdbVersion()}: a rebuild has the same values, perhaps not the same bytes`,

@@ -17,6 +17,7 @@ import { appendBatch, createTable } from './append_table.ts';
 import { joinBatches, sliceBatch } from './columns.ts';
 import { type Engine, name, withConnection } from './engine.ts';
 import type { Feeds } from './feed.ts';
+import { type Positions, positionsOf } from './history_scan.ts';
 import { type Labels, openLabels } from './labels.ts';
 import { type Asked, lookUp } from './lookup.ts';
 import { readBatches, wireExpression } from './read.ts';
@@ -31,7 +32,11 @@ export interface TrainContext {
 }
 
 /** A request whose labels lie in files or a query. */
-export type BuildRequest = TrainingRequest & { readonly labels: BatchLocation };
+export type BuildRequest = TrainingRequest & {
+  readonly labels: BatchLocation;
+  /** By source, how far the history of its stream is read; null: as far as it is now. */
+  readonly positions: ReadonlyMap<string, Positions> | null;
+};
 
 /** What was made, besides the file. */
 export interface Trained {
@@ -41,6 +46,7 @@ export interface Trained {
   readonly warnings: readonly string[];
   readonly labelFiles: readonly string[];
   readonly sourceFiles: Readonly<Record<string, readonly string[]>>;
+  readonly positions: ReadonlyMap<string, Positions>;
 }
 
 /** Builds the training set of a request into its output file. The manifest is the caller's. */
@@ -74,6 +80,8 @@ class TrainingRun {
   readonly #scanned: Record<string, number> = {};
   readonly #files: Record<string, readonly string[]> = {};
   readonly #keyless: Record<string, number> = {};
+  /** Fixed before anything is read: look-ups of one source must see the same events of it. */
+  readonly #positions = new Map<string, Positions>();
 
   constructor(
     context: TrainContext,
@@ -92,6 +100,7 @@ class TrainingRun {
   async run(): Promise<Trained> {
     const { paths } = this.#context;
     const plan = this.#plan;
+    await this.#fixPositions();
     this.#report('labels', 0, null);
     const labels = await openLabels(this.#connection, {
       labels: this.#request.labels,
@@ -118,7 +127,18 @@ class TrainingRun {
       ),
       labelFiles: labels.files,
       sourceFiles: this.#files,
+      positions: this.#positions,
     };
+  }
+
+  async #fixPositions(): Promise<void> {
+    const { positions } = this.#request;
+    for (const { program } of this.#plan.lookups) {
+      const { name: source } = program.source;
+      const known = positions === null ? this.#positions.get(source) : positions.get(source);
+      const now = () => positionsOf(source, this.#context.paths.historyDir);
+      this.#positions.set(source, known ?? (positions === null ? await now() : new Map()));
+    }
   }
 
   #report(phase: string, rows: number, totalRows: number | null): void {
@@ -198,6 +218,7 @@ class TrainingRun {
         {
           engine: this.#context.engine,
           paths: this.#context.paths,
+          upTo: this.#positions.get(source.name)!,
           lookup,
           asked,
           through: this.#request.through,
