@@ -31,7 +31,8 @@ export interface Project {
   close(): Promise<void>;
 }
 
-export async function openProject(): Promise<Project> {
+/** `sortsInSql`: nothing is sorted in JavaScript's memory, as if all data were large. */
+export async function openProject({ sortsInSql = false } = {}): Promise<Project> {
   const dir = mkdtempSync(join(tmpdir(), 'samewise-offline-'));
   const path = (file: string): string => join(dir, file);
   const store = await openDuckdbStore({
@@ -41,6 +42,7 @@ export async function openProject(): Promise<Project> {
     clock: manualClock(0),
     threads: 2,
     memoryLimit: '256MB',
+    ...(sortsInSql ? { sortBytes: 0 } : {}),
   });
   const engine = await openEngine({
     tempDir: path('temp'),

@@ -9,7 +9,7 @@ import { bool, float64, int64, string, timestamp } from '../../src/types/dtype.t
 import { sameScalar } from '../../src/types/scalar.ts';
 import { type Delivered, naiveOutputs, type Row } from '../oracle/training.ts';
 import { cases } from '../support/cases.ts';
-import { openProject } from './support.ts';
+import { openProject, type Project } from './support.ts';
 import {
   catalog,
   clicksHistory,
@@ -20,8 +20,10 @@ import {
   quotesHistory,
 } from './world.ts';
 
-const project = await openProject();
-after(() => project.close());
+const projects = [await openProject(), await openProject({ sortsInSql: true })] as const;
+after(async () => {
+  for (const project of projects) await project.close();
+});
 
 const LABELS: Schema = [
   { name: 'T', dtype: timestamp },
@@ -40,7 +42,7 @@ interface World {
 }
 
 /** Writes history: a part of the orders is pushed, the rest lies in two files. */
-async function writeWorld(world: World): Promise<void> {
+async function writeWorld(project: Project, world: World): Promise<void> {
   rmSync(project.path('history'), { recursive: true, force: true });
   const rows = (deliveries: readonly Delivered[]): Row[] => deliveries.map(({ row }) => row);
   const pushed = world.orders.filter((_, i) => i % 4 === 3);
@@ -62,13 +64,14 @@ async function writeWorld(world: World): Promise<void> {
 }
 
 async function compare(
+  project: Project,
   world: World,
   asked: readonly Member[],
   labels: readonly Row[],
   through: boolean,
   knowledge: 'final' | 'as-served',
 ): Promise<void> {
-  await writeWorld(world);
+  await writeWorld(project, world);
   await project.write('labels.parquet', LABELS, labels);
   const result = await project.store.train({
     catalog,
@@ -114,8 +117,9 @@ for (const service of ['everything', 'newest'] as const) {
         labelRows,
         fc.boolean(),
         fc.constantFrom('final' as const, 'as-served' as const),
-        (world, labels, through, knowledge) =>
-          compare(world, members[service], labels, through, knowledge),
+        fc.constantFrom(...projects),
+        (world, labels, through, knowledge, project) =>
+          compare(project, world, members[service], labels, through, knowledge),
       ),
       { numRuns: cases(20) },
     );

@@ -8,6 +8,7 @@ import {
   gather,
   type StringColumn,
 } from '../../types/column.ts';
+import type { Dtype } from '../../types/dtype.ts';
 import { compareBytes, compareUtf8 } from '../../types/scalar.ts';
 
 type Typed = Float64Array;
@@ -80,6 +81,16 @@ export function joinColumns(parts: readonly Column[]): Column {
     at += part.length * width;
   }
   return { ...common, data } as Column;
+}
+
+/** What a row of columns of these types takes in memory, about. */
+export function rowBytes(dtypes: readonly Dtype[]): number {
+  return dtypes.reduce((sum, dtype) => sum + widthOf(dtype), 0);
+}
+
+function widthOf(dtype: Dtype): number {
+  if (dtype.kind === 'vector') return dtype.size * 4;
+  return dtype.kind === 'list' ? 64 : dtype.kind === 'string' || dtype.kind === 'bytes' ? 40 : 8;
 }
 
 /** 64-bit values as two words each: copied so, no bigint is made. */

@@ -13,11 +13,17 @@ export interface EngineOptions {
   readonly threads: number | null;
   /** DuckDB's own memory, such as `1GB`; beyond it, it spills. */
   readonly memoryLimit: string;
+  /** What one sort may take in JavaScript's memory; DuckDB does larger ones out of core. 96 MiB by default. */
+  readonly sortBytes?: number | undefined;
 }
+
+const SORT_BYTES = 96 * 2 ** 20;
 
 export interface Engine {
   /** A folder that lives as long as the engine, for spilled data. */
   readonly spillDir: string;
+  /** See `EngineOptions`. */
+  readonly sortBytes: number;
   connect(): Promise<DuckDBConnection>;
   /** A table name that no other call uses. */
   tableName(what: string): string;
@@ -38,6 +44,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   let tables = 0;
   return {
     spillDir,
+    sortBytes: options.sortBytes ?? SORT_BYTES,
     tableName: (what) => `samewise_${what}_${tables++}`,
     connect: async () => {
       const connection = await instance.connect();

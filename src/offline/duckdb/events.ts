@@ -1,5 +1,5 @@
 /**
- * The history of a view as the kernel wants it: DuckDB sorts it out of core by (key, t, a, id), the view's filter and
+ * The history of a view as the kernel wants it: it is sorted by (key, t, a, id), the view's filter and
  * row expressions run here, and repeats, corrections and retracts are resolved. Batches hold whole keys.
  */
 import type { DuckDBConnection } from '@duckdb/node-api';
@@ -19,8 +19,9 @@ import { appendBatch, createTable } from './append_table.ts';
 import { joinBatches, runStarts, sliceBatch, takeRows } from './columns.ts';
 import { type Engine, name } from './engine.ts';
 import { NOTHING_LEFT, rowsLeftBehind, splitLeftBehind } from './left_behind.ts';
-import { readBatches, wireExpression } from './read.ts';
+import { wireExpression } from './read.ts';
 import { A, RETRACT, type Scan, T } from './scan.ts';
+import { type OrderBy, readSorted } from './sort.ts';
 
 /** Resolved events of whole keys. */
 export interface KeyedBatch {
@@ -62,11 +63,14 @@ export async function* keyedEvents(request: EventsRequest): AsyncGenerator<Keyed
 async function* appendOnlyEvents(request: EventsRequest): AsyncGenerator<KeyedBatch> {
   const { program, scan } = request;
   const { view, source } = program;
-  const order = [...view.keys.map(name), T, ...(scan.hasArrival ? [`COALESCE(${A}, ${T})`] : [])];
-  // An id that is a number sorts here as the kernel sorts it; other ids are hashes, which are made later.
-  if (source.eventId !== null) order.push(name(source.eventId));
-  const { sql, schema } = scanQuery(request, order);
-  const rows = readBatches(request.connection, sql, schema);
+  const order = [
+    ...view.keys.map(byColumn),
+    { column: TIME, sql: T },
+    ...(scan.hasArrival ? [{ column: ARRIVAL, sql: `COALESCE(${A}, ${T})` }] : []),
+    // An id that is a number sorts here as the kernel sorts it; other ids are hashes, which are made later.
+    ...(source.eventId === null ? [] : [byColumn(source.eventId)]),
+  ];
+  const rows = scanSorted(request, order);
   for await (const whole of wholeKeys(rows, view.keys)) {
     request.onRows?.(whole.length);
     const batch = keptRows(request, whole);
@@ -102,8 +106,7 @@ async function* mutableEvents(request: EventsRequest): AsyncGenerator<KeyedBatch
   ];
   const table = await createTable(connection, engine.tableName('stood'), stood);
   try {
-    const { sql, schema } = scanQuery({ ...request, only: null }, [name(source.eventId)]);
-    const rows = readBatches(connection, sql, schema);
+    const rows = scanSorted({ ...request, only: null }, [byColumn(source.eventId)]);
     // The appender needs the connection that the scan is read from, so it has one of its own.
     const writer = await engine.connect();
     try {
@@ -157,17 +160,19 @@ async function* mutableEvents(request: EventsRequest): AsyncGenerator<KeyedBatch
     } finally {
       writer.closeSync();
     }
-    const keys = stood.slice(0, keyFields.length).map((field) => name(field.name));
+    const keyNames = stood.slice(0, keyFields.length).map((field) => field.name);
+    const keys = keyNames.map(name);
     const only =
       request.only === null
         ? ''
         : `WHERE ${request.only(keys, `make_timestamp(${name(TIME)}::BIGINT)`)}`;
-    const sorted = readBatches(
+    const sorted = readSorted(
       connection,
-      `SELECT ${stood.map((field) => wireExpression(name(field.name), field.dtype)).join(', ')} FROM ${name(table)} ${only} ORDER BY ${[...keys, name(TIME), name(ARRIVAL), name('samewise:id')].join(', ')}`,
+      `SELECT ${stood.map((field) => wireExpression(name(field.name), field.dtype)).join(', ')} FROM ${name(table)} ${only}`,
       stood,
+      [...keyNames, TIME, ARRIVAL, 'samewise:id'].map(byColumn),
+      engine.sortBytes,
     );
-    const keyNames = stood.slice(0, keyFields.length).map((field) => field.name);
     for await (const batch of wholeKeys(sorted, keyNames)) {
       const starts = runStarts(keysOf(batch, keyNames), batch.length);
       const arrivalUs = floats(batch.columns[ARRIVAL]!);
@@ -196,10 +201,10 @@ async function* mutableEvents(request: EventsRequest): AsyncGenerator<KeyedBatch
 }
 
 /** The scan's rows in wire form, sorted. */
-function scanQuery(
-  { program, scan, only }: EventsRequest,
-  order: readonly string[],
-): { sql: string; schema: Schema } {
+function scanSorted(
+  { engine, connection, program, scan, only }: EventsRequest,
+  order: readonly OrderBy[],
+): AsyncGenerator<Batch> {
   const wanted = new Set(program.sourceColumns);
   const fields = program.source.columns.filter((field) => wanted.has(field.name));
   const schema: Schema = [
@@ -215,10 +220,12 @@ function scanQuery(
     ...(scan.hasRetract ? [RETRACT] : []),
   ];
   const where = only === null ? '' : `WHERE ${only(program.view.keys.map(name), T)}`;
-  return {
-    sql: `SELECT ${select.join(', ')} FROM (${scan.sql}) ${where} ORDER BY ${order.join(', ')}`,
-    schema,
-  };
+  const sql = `SELECT ${select.join(', ')} FROM (${scan.sql}) ${where}`;
+  return readSorted(connection, sql, schema, order, engine.sortBytes);
+}
+
+function byColumn(column: string): OrderBy {
+  return { column, sql: name(column) };
 }
 
 /** Regroups a stream sorted by `keys` so that each batch holds whole runs of equal keys. */

@@ -39,6 +39,8 @@ export interface DuckdbStoreOptions {
   readonly threads?: number;
   /** DuckDB's own memory, beyond which it spills; `1GB` by default. */
   readonly memoryLimit?: string;
+  /** What one sort may take in JavaScript's memory; DuckDB does larger ones out of core. 96 MiB by default. */
+  readonly sortBytes?: number;
 }
 
 /** The offline store together with the history of streams, which every scan of it reads. */
@@ -54,6 +56,7 @@ export async function openDuckdbStore(options: DuckdbStoreOptions): Promise<Duck
     projectDir,
     threads: options.threads ?? null,
     memoryLimit: options.memoryLimit ?? '1GB',
+    sortBytes: options.sortBytes,
   });
   const context: TrainContext = { engine, feeds: new Feeds(), paths: { projectDir, historyDir } };
   const { feeds } = context;

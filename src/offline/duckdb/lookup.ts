@@ -1,5 +1,5 @@
 /**
- * A look-up of a training set by the kernel: labels sorted by (key, T) meet history sorted by (key, t), both streamed, and
+ * A look-up of a training set by the kernel: labels sorted by (key, T) meet history sorted by (key, t), and
  * the sweep gives the values, which are put back into label order.
  */
 import type { DuckDBConnection } from '@duckdb/node-api';
@@ -19,13 +19,14 @@ import type { Batch } from '../../types/batch.ts';
 import { type Column, ColumnBuilder } from '../../types/column.ts';
 import { type Dtype, float64 } from '../../types/dtype.ts';
 import { compareKeys, runStarts } from './columns.ts';
-import { type Engine, rowsOf, withConnection } from './engine.ts';
+import { type Engine, name, rowsOf, withConnection } from './engine.ts';
 import { type KeyedBatch, keyedEvents } from './events.ts';
 import type { Positions } from './history_scan.ts';
 import { isLatestOnly, lookUpLatest } from './latest.ts';
-import { BATCH_ROWS, readBatches, wireExpression } from './read.ts';
+import { BATCH_ROWS, wireExpression } from './read.ts';
 import { openScan, type Paths } from './scan.ts';
 import type { Scatter } from './scatter.ts';
+import { readSorted } from './sort.ts';
 
 /** A table of what is asked: one row a label. */
 export interface Asked {
@@ -74,34 +75,38 @@ export async function lookUp(request: LookupRequest, out: Scatter): Promise<read
       };
       const range = await readRange(labels, asked, layout, request.through);
       if (out.rows === 0) return scan.files;
-      const history = keyedEvents({
-        engine,
-        connection,
-        program,
-        scan,
-        knowledge,
-        only: (keys, t) => {
-          const of = `SELECT ${asked.keys.join(', ')} FROM ${asked.from}`;
-          return [`(${keys.join(', ')}) IN (${of})`, ...range.map((bound) => `${t} ${bound}`)].join(
-            ' AND ',
-          );
-        },
-        onRows: request.onHistory,
-        onKeyless: request.onKeyless,
-      });
-      await merge(
-        readBatches(labels, askedSql(asked, program.keyDtypes, request.through), [
-          { name: 'r', dtype: float64 },
-          { name: 't', dtype: float64 },
-          ...program.keyDtypes.map((dtype, i) => ({ name: `k${i}`, dtype })),
-        ]),
-        program.keyDtypes,
-        layout,
-        knowledge,
-        history,
-        out,
-        request.onLabels,
+      // A table, so that DuckDB knows how few they are and keeps history streaming past them, in its order.
+      const asks = name(engine.tableName('keys'));
+      await labels.run(
+        `CREATE TABLE ${asks} AS SELECT DISTINCT ${asked.keys.map((key, i) => `${key} AS k${i}`).join(', ')} FROM ${asked.from}`,
       );
+      try {
+        const history = keyedEvents({
+          engine,
+          connection,
+          program,
+          scan,
+          knowledge,
+          only: (keys, t) =>
+            [
+              `(${keys.join(', ')}) IN (SELECT ${keys.map((_, i) => `k${i}`).join(', ')} FROM ${asks})`,
+              ...range.map((bound) => `${t} ${bound}`),
+            ].join(' AND '),
+          onRows: request.onHistory,
+          onKeyless: request.onKeyless,
+        });
+        await merge(
+          askedSorted(request, labels),
+          program.keyDtypes,
+          layout,
+          knowledge,
+          history,
+          out,
+          request.onLabels,
+        );
+      } finally {
+        await connection.run(`DROP TABLE ${asks}`);
+      }
       return scan.files;
     }),
   );
@@ -127,16 +132,21 @@ async function readRange(
   return [`< ${instant(end)}`, ...(Number.isFinite(start) ? [`>= ${instant(start)}`] : [])];
 }
 
-function askedSql(
-  { from, row, time, keys }: Asked,
-  dtypes: readonly Dtype[],
-  through: boolean,
-): string {
-  const named = keys.map((key, i) => `${key} AS k${i}`);
-  const wired = dtypes.map((dtype, i) => wireExpression(`k${i}`, dtype));
-  const order = keys.map((_, i) => `k${i} NULLS LAST`);
-  const read = `epoch_us(${time})::DOUBLE${through ? ' + 1' : ''}`;
-  return `SELECT r, t, ${wired.join(', ')} FROM (SELECT ${row}::DOUBLE AS r, ${read} AS t, ${named.join(', ')} FROM ${from}) ORDER BY ${order.join(', ')}, t`;
+/** The labels by key and T: number `r`, T `t` and key parts `k…`. */
+function askedSorted(
+  { engine, asked, lookup, through }: LookupRequest,
+  connection: DuckDBConnection,
+): AsyncGenerator<Batch> {
+  const keys = lookup.program.keyDtypes.map((dtype, i) => ({ name: `k${i}`, dtype }));
+  const schema = [{ name: 'r', dtype: float64 }, { name: 't', dtype: float64 }, ...keys];
+  const wired = asked.keys.map((key, i) => wireExpression(key, keys[i]!.dtype));
+  const read = `epoch_us(${asked.time})::DOUBLE${through ? ' + 1' : ''}`;
+  const order = [
+    ...keys.map(({ name: column }, i) => ({ column, sql: asked.keys[i]! })),
+    { column: 't', sql: asked.time },
+  ];
+  const sql = `SELECT ${asked.row}::DOUBLE, ${read}, ${wired.join(', ')} FROM ${asked.from}`;
+  return readSorted(connection, sql, schema, order, engine.sortBytes);
 }
 
 /** Where the merge stands in the history. */

@@ -75,6 +75,11 @@ export async function readAll(
 ): Promise<Batch> {
   for await (const batch of readBatches(connection, sql, schema, Number.MAX_SAFE_INTEGER))
     return batch;
+  return emptyBatch(schema);
+}
+
+/** No rows. */
+export function emptyBatch(schema: Schema): Batch {
   const columns = Object.fromEntries(
     schema.map((f) => [f.name, new ColumnBuilder(f.dtype).finish()]),
   );

@@ -1,0 +1,169 @@
+/**
+ * Rows of a query in order. Those that fit into memory are sorted here, by radix: DuckDB needs several times as long, since its sort is
+ * made for more than that. Larger ones it sorts out of core.
+ */
+import type { DuckDBConnection } from '@duckdb/node-api';
+import { assert } from '../../base/errors.ts';
+import type { Batch, Schema } from '../../types/batch.ts';
+import type { Column } from '../../types/column.ts';
+import { compareUtf8 } from '../../types/scalar.ts';
+import { mapBatch, rowBytes, sliceBatch, takeRows, wordsOf } from './columns.ts';
+import { BATCH_ROWS, emptyBatch, readBatches } from './read.ts';
+
+/** By what to sort, ascending with nulls last: a column of the result, and its SQL within the query. */
+export interface OrderBy {
+  readonly column: string;
+  readonly sql: string;
+}
+
+/** Streams the result of `sql` (see `readBatches`) in order. Up to `sortBytes` of it are sorted here. */
+export async function* readSorted(
+  connection: DuckDBConnection,
+  sql: string,
+  schema: Schema,
+  order: readonly OrderBy[],
+  sortBytes: number,
+): AsyncGenerator<Batch> {
+  const most = Math.floor(sortBytes / rowBytes(schema.map(({ dtype }) => dtype)));
+  const all = await readUpTo(connection, sql, schema, most);
+  if (all === null) {
+    const by = order.map((term) => `${term.sql} NULLS LAST`);
+    yield* readBatches(connection, `${sql} ORDER BY ${by.join(', ')}`, schema);
+    return;
+  }
+  const rows = sortedRows(order.map(({ column }) => all.columns[column]!));
+  const sorted = rows === null ? all : mapBatch(all, all.length, (c) => takeRows(c, rows));
+  for (let from = 0; from < all.length; from += BATCH_ROWS)
+    yield sliceBatch(sorted, from, Math.min(all.length, from + BATCH_ROWS));
+}
+
+/** The whole result; null if it has more rows than that. */
+async function readUpTo(
+  connection: DuckDBConnection,
+  sql: string,
+  schema: Schema,
+  most: number,
+): Promise<Batch | null> {
+  for await (const batch of readBatches(connection, sql, schema, most + 1))
+    return batch.length > most ? null : batch;
+  return emptyBatch(schema);
+}
+
+/**
+ * The rows in order of some columns, as DuckDB orders them and nulls last; rows alike in all of them stay as they were. Null if
+ * all do.
+ */
+export function sortedRows(columns: readonly Column[]): Int32Array | null {
+  let order: Int32Array | null = null;
+  // The least significant column first: each sort leaves what is alike to it as the ones before have put it.
+  for (const column of columns.toReversed()) {
+    const words = wordsInOrder(column);
+    if (isSorted(words, order)) continue;
+    for (const word of words) order = sortByWord(word, order);
+  }
+  return order;
+}
+
+/** The column as words without sign whose order is that of its values, the least significant first. */
+function wordsInOrder(column: Column): Uint32Array[] {
+  const words = valueWords(column);
+  if (column.validity !== null) words.push(Uint32Array.from(column.validity, (valid) => 1 - valid));
+  return words;
+}
+
+const SIGN = 0x80000000;
+
+function valueWords(column: Column): Uint32Array[] {
+  switch (column.kind) {
+    case 'bool':
+      return [Uint32Array.from(column.data)];
+    case 'int32':
+    case 'date':
+      return [Uint32Array.from(column.data, (value) => value ^ SIGN)];
+    case 'int64':
+      return longWords(wordsOf(column.data), column.length, 0);
+    case 'float32':
+      return floatWords(Float64Array.from(column.data));
+    case 'float64':
+    case 'timestamp':
+      return floatWords(column.data);
+    case 'string':
+      return [ranks(column.data, compareUtf8)];
+    case 'bytes':
+      return [
+        ranks(
+          column.data.map((value) => Buffer.from(value).toString('latin1')),
+          (x, y) => (x < y ? -1 : 1),
+        ),
+      ];
+    default:
+      assert(false, `nothing is sorted by a ${column.kind}`);
+  }
+}
+
+function floatWords(data: Float64Array): Uint32Array[] {
+  // A negative one is the greater the smaller its bits are.
+  return longWords(new Int32Array(data.buffer, data.byteOffset, 2 * data.length), data.length, -1);
+}
+
+/** Of pairs of words, the lower first; bits of negative ones are flipped where `flip` has them set. */
+function longWords(pairs: Int32Array, length: number, flip: number): Uint32Array[] {
+  const low = new Uint32Array(length);
+  const high = new Uint32Array(length);
+  for (let row = 0; row < length; row++) {
+    const top = pairs[2 * row + 1]!;
+    const flipped = top < 0 ? flip : 0;
+    low[row] = pairs[2 * row]! ^ flipped;
+    high[row] = top ^ SIGN ^ (flipped & ~SIGN);
+  }
+  return [low, high];
+}
+
+/** The rank of each text among the distinct ones. */
+function ranks(texts: readonly string[], compare: (x: string, y: string) => number): Uint32Array {
+  const distinct = [...new Set(texts)].sort(compare);
+  const rank = new Map(distinct.map((text, i) => [text, i]));
+  return Uint32Array.from(texts, (text) => rank.get(text)!);
+}
+
+function isSorted(words: readonly Uint32Array[], order: Int32Array | null): boolean {
+  const { length } = words[0]!;
+  for (let i = 1; i < length; i++) {
+    const row = order === null ? i : order[i]!;
+    const before = order === null ? i - 1 : order[i - 1]!;
+    for (let w = words.length - 1; w >= 0; w--) {
+      const difference = words[w]![row]! - words[w]![before]!;
+      if (difference < 0) return false;
+      if (difference > 0) break;
+    }
+  }
+  return true;
+}
+
+const DIGIT_BITS = 16;
+
+/** Rows in `order` (null: as they are), sorted by a word; by one digit of 16 bits at a time. */
+function sortByWord(word: Uint32Array, order: Int32Array | null): Int32Array {
+  const { length } = word;
+  let least = word[0]!;
+  let most = least;
+  for (let row = 1; row < length; row++) {
+    const value = word[row]!;
+    if (value < least) least = value;
+    else if (value > most) most = value;
+  }
+  let sorted = order ?? Int32Array.from(word, (_, row) => row);
+  for (let shift = 0; shift < 32 && (most - least) >>> shift > 0; shift += DIGIT_BITS) {
+    const next = new Int32Array(Math.min(2 ** DIGIT_BITS, ((most - least) >>> shift) + 1) + 1);
+    const mask = 2 ** DIGIT_BITS - 1;
+    for (let row = 0; row < length; row++) next[(((word[row]! - least) >>> shift) & mask) + 1]!++;
+    for (let digit = 1; digit < next.length; digit++) next[digit]! += next[digit - 1]!;
+    const out = new Int32Array(length);
+    for (let i = 0; i < length; i++) {
+      const row = sorted[i]!;
+      out[next[((word[row]! - least) >>> shift) & mask]!++] = row;
+    }
+    sorted = out;
+  }
+  return sorted;
+}
