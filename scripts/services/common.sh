@@ -24,6 +24,8 @@ KAFKA_VERSION=4.3.1 # shared by the broker and Connect
 
 say() { echo "$NAME: $*" >&2; }
 fail() { say "$*"; exit 1; }
+# What is needed is not on this machine and cannot be fetched: 69, which is EX_UNAVAILABLE of sysexits.h.
+missing() { say "$*"; exit 69; }
 
 # exclusively FILE COMMAND...: one process at a time. What the command leaves running must not hold the lock (see `begin`).
 exclusively() {
@@ -36,9 +38,9 @@ exclusively() {
 need() { command -v "$1" >/dev/null || package "$2"; }
 # package NAME: installs it without starting the daemons that it brings.
 package() {
-  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || fail "$1 is missing: install it (on Debian, as root: apt-get install $1)"
+  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || missing "$1 is missing: install it (on Debian, as root: apt-get install $1)"
   say "installing $1 with apt"
-  exclusively "$CACHE/apt.lock" apt_install "$1" || fail "apt-get could not install $1"
+  exclusively "$CACHE/apt.lock" apt_install "$1" || missing "apt-get could not install $1"
 }
 apt_install() {
   local policy=/usr/sbin/policy-rc.d made=no result=0
@@ -62,12 +64,12 @@ once_alone() {
 maven() {
   local log=$1/maven.log; shift
   say "fetching with Maven"
-  mvn -B -q "$@" >"$log" 2>&1 || fail "Maven could not fetch it: $(grep -m1 ERROR "$log" || tail -n 1 "$log")"
+  mvn -B -q "$@" >"$log" 2>&1 || missing "Maven could not fetch it: $(grep -m1 ERROR "$log" || tail -n 1 "$log")"
 }
 need_java() {
   need java default-jre-headless
   local version; version=$(java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p')
-  [ "${version:-0}" -ge 17 ] || fail "Java 17 or newer is needed, this is ${version:-unknown}"
+  [ "${version:-0}" -ge 17 ] || missing "Java 17 or newer is needed, this is ${version:-unknown}"
 }
 # jars FOLDER group:artifact:version...: these and what they need to run, as $CACHE/FOLDER/*.jar.
 jars() {

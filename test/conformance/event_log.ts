@@ -117,10 +117,10 @@ export function eventLogConformance(
     }, async () => {
       const missing = 'a-topic-that-nobody-made';
       for (const attempt of [
-        log.partitions(missing),
-        log.ends(missing),
-        log.append(missing, [record('a')]),
-        log.consume(missing, { group: 'g' }),
+        () => log.partitions(missing),
+        () => log.ends(missing),
+        () => log.append(missing, [record('a')]),
+        () => log.consume(missing, { group: 'g' }),
       ])
         await assert.rejects(attempt, { code: 'stream/no-topic' });
     });

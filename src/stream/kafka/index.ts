@@ -1,0 +1,3 @@
+/** Kafka as an event log. */
+export { type KafkaOptions, openKafkaLog } from './log.ts';
+export { type KafkaSecurity, kafkaSecurity } from './security.ts';

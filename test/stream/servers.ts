@@ -1,0 +1,56 @@
+/**
+ * Real servers for tests, by scripts/services: started when the first test of a run asks for one, shared by all test files of
+ * the run, stopped when the run ends, however it ends. With SAMEWISE_SERVICES_DIR set, the servers that are there are used
+ * and stay.
+ */
+import { execFile } from 'node:child_process';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+const SCRIPTS = join(import.meta.dirname, '../../scripts/services');
+/** The process that runs all test files; this one, if it is run alone. */
+const RUN = process.env.NODE_TEST_CONTEXT === undefined ? process.pid : process.ppid;
+
+export type Server = 'kafka' | 'schema-registry' | 'postgres' | 'debezium' | 'kinesis';
+
+const environment = {
+  SAMEWISE_SERVICES_DIR: join(tmpdir(), `samewise-test-services-${RUN}`),
+  SAMEWISE_SERVICES_OWNER: String(RUN),
+  ...process.env,
+};
+
+/** What the scripts exit with where something is not here and cannot be fetched. */
+const UNAVAILABLE = 69;
+
+/**
+ * Starts servers at once and gives their addresses, or says why a test has to be skipped. Nothing is skipped in CI: what is
+ * missing there is a failure, as is everywhere a server that is here and does not start.
+ */
+export async function servers<const Names extends readonly Server[]>(
+  ...names: Names
+): Promise<{ skip: string | false; at: { [I in keyof Names]: string } }> {
+  try {
+    const at = await Promise.all(names.map((name) => command(name, 'up')));
+    return { skip: false, at: at as { [I in keyof Names]: string } };
+  } catch (error) {
+    if (process.env.CI || (error as { code?: unknown }).code !== UNAVAILABLE) throw error;
+    const at = names.map(() => '') as { [I in keyof Names]: string };
+    return { skip: `skipped: ${(error as Error).message}`, at };
+  }
+}
+
+/** Kills a server; `servers` starts it again with its data, at the same address. */
+export async function crash(name: Server): Promise<void> {
+  await command(name, 'crash');
+}
+
+async function command(name: Server, what: string): Promise<string> {
+  try {
+    const { stdout } = await promisify(execFile)(join(SCRIPTS, name), [what], { env: environment });
+    return stdout.trim();
+  } catch (error) {
+    const { stderr, code } = error as { stderr?: string; code?: unknown };
+    throw Object.assign(new Error(stderr?.trim() || `${name} ${what}: ${error}`), { code });
+  }
+}
