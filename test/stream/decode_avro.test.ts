@@ -135,7 +135,7 @@ test('a row of any types comes back as it was written', async () => {
         assertSameRow(columns, rowOf(row).values, rows[i]!);
       });
     }),
-    { numRuns: cases(200) },
+    { numRuns: cases(100) },
   );
 });
 

@@ -57,11 +57,11 @@ export class Cursor {
     const from = this.at;
     let value = 0;
     let scale = 1;
-    // Seven groups are 49 bits: exact whatever they hold.
-    for (let i = 0; i < 7; i++) {
+    // Seven groups are 49 bits: exact whatever they hold. Of the eighth four bits are left, which instants need.
+    for (let i = 0; i < 8; i++) {
       const byte = this.u8();
-      if (byte < 128) return value + byte * scale;
-      value += (byte - 128) * scale;
+      if (byte < (i < 7 ? 128 : 16)) return value + byte * scale;
+      value += (byte & 127) * scale;
       scale *= 128;
     }
     this.at = from;

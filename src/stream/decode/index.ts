@@ -3,6 +3,7 @@ import { assert } from '../../base/errors.ts';
 import type { Source } from '../../model/definitions.ts';
 import { avroDecoder } from './avro.ts';
 import type { Decoder } from './contract.ts';
+import { debeziumDecoder } from './debezium.ts';
 import type { SchemaChange } from './framed.ts';
 import { jsonDecoder } from './json.ts';
 import { MAX_RECORD_BYTES } from './limits.ts';
@@ -33,6 +34,8 @@ export function decoderFor(source: Source, options: DecoderOptions = {}): Decode
       return jsonDecoder(source, maxBytes);
     case 'avro':
       return avroDecoder(source, maxBytes, registry, onSchemaChange);
+    case 'debezium':
+      return debeziumDecoder(source, maxBytes, registry, onSchemaChange);
     default:
       assert(false, `no decoder of ${source.stream.format} yet`);
   }
