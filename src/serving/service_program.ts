@@ -3,6 +3,7 @@ import { canonicalJson } from '../base/hash.ts';
 import type { Catalog, Member } from '../model/definitions.ts';
 import { type Lookup, planService, type ServicePlan } from '../model/index.ts';
 import type { Schema } from '../types/batch.ts';
+import type { Scalar } from '../types/scalar.ts';
 
 /** Look-ups of one level that have the same key parts: their key is encoded once. */
 export interface KeyGroup {
@@ -11,6 +12,16 @@ export interface KeyGroup {
   readonly inputs: readonly number[];
   /** Positions in the plan's look-ups. */
   readonly lookups: readonly number[];
+}
+
+/** Where an output comes from, all of one shape: it is looked at for every value. */
+export interface OutputSource {
+  /** Position of the look-up; −1: it is computed. */
+  readonly lookup: number;
+  /** Position among the look-up's features, or among the computed outputs. */
+  readonly index: number;
+  /** What stands for a stored null. */
+  readonly default: Scalar | null;
 }
 
 export interface ServiceProgram {
@@ -25,8 +36,8 @@ export interface ServiceProgram {
   readonly levels: readonly (readonly KeyGroup[])[];
   /** The plan with only its computed outputs, in order; null where there are none. */
   readonly computed: ServicePlan | null;
-  /** Of each output: its position among the computed ones, or −1. */
-  readonly computedIndex: readonly number[];
+  /** Of each output. */
+  readonly sources: readonly OutputSource[];
   /** Of each look-up and each of its features: whether a computation reads it. */
   readonly computedFrom: readonly (readonly boolean[])[];
 }
@@ -56,7 +67,15 @@ export function compileMembers(
     keyCount: plan.keyColumns.length,
     levels: levelsOf(plan, positionOf),
     computed: computed.length === 0 ? null : { ...plan, outputs: computed },
-    computedIndex: plan.outputs.map(({ from }) => (from.from === 'computed' ? computedSeen++ : -1)),
+    sources: plan.outputs.map(({ from }) =>
+      from.from === 'computed'
+        ? { lookup: -1, index: computedSeen++, default: null }
+        : {
+            lookup: from.lookup,
+            index: from.index,
+            default: plan.lookups[from.lookup]!.defaults[from.index]!,
+          },
+    ),
     computedFrom: plan.lookups.map(({ features }, lookup) =>
       features.map((_, index) =>
         plan.computations.some((computation) =>

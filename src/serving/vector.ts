@@ -48,25 +48,23 @@ export class Vectors {
 
   /** The value, with the feature's default in place of null. */
   value(row: number, output: number): Scalar | null {
-    const { from } = this.program.plan.outputs[output]!;
-    if (from.from === 'computed')
-      return scalarAt(this.#computed!.columns[this.program.computedIndex[output]!]!, row);
-    const stored = this.#pages[from.lookup]![row]!.values[from.index]!;
-    return stored ?? this.program.plan.lookups[from.lookup]!.defaults[from.index]!;
+    const source = this.program.sources[output]!;
+    if (source.lookup < 0) return scalarAt(this.#computed!.columns[source.index]!, row);
+    return this.#pages[source.lookup]![row]!.values[source.index] ?? source.default;
   }
 
   /** What is known of the value before its default. */
   status(row: number, output: number): Status {
-    const { from } = this.program.plan.outputs[output]!;
-    if (from.from === 'lookup') return this.#pages[from.lookup]![row]!.statuses[from.index]!;
-    const raw = this.#computed!.raw[this.program.computedIndex[output]!]!;
+    const { lookup, index } = this.program.sources[output]!;
+    if (lookup >= 0) return this.#pages[lookup]![row]!.statuses[index]!;
+    const raw = this.#computed!.raw[index]!;
     return raw.validity !== null && raw.validity[row] === 0 ? 'NULL_VALUE' : 'PRESENT';
   }
 
   /** When the newest event of the entity before T happened; null if there is none, and for computed outputs. */
   eventTimeUs(row: number, output: number): InstantUs | null {
-    const { from } = this.program.plan.outputs[output]!;
-    return from.from === 'lookup' ? this.#pages[from.lookup]![row]!.eventTimeUs : null;
+    const { lookup } = this.program.sources[output]!;
+    return lookup >= 0 ? this.#pages[lookup]![row]!.eventTimeUs : null;
   }
 }
 

@@ -40,6 +40,8 @@ export class RowsView {
   readonly length: number;
   readonly #page: PageBytes;
   readonly #at: number;
+  /** Where the times begin in the page. */
+  readonly #timesAt: number;
   readonly #late: boolean;
   readonly #dtypes: readonly Dtype[];
   readonly #columns: (Column | undefined)[] = [];
@@ -49,18 +51,18 @@ export class RowsView {
     this.#at = at;
     this.#dtypes = dtypes;
     this.length = page.view.getUint32(at, true);
+    this.#timesAt = Math.ceil((at + 8 + 4 * dtypes.length) / 8) * 8;
     this.#late = page.view.getUint32(at + 4, true) === 1;
   }
 
   /** Event time of a row. */
   timeUs(row: number): number {
-    return this.#page.view.getFloat64(this.#times(0) - this.#page.bytes.byteOffset + 8 * row, true);
+    return this.#page.view.getFloat64(this.#timesAt + 8 * row, true);
   }
 
   /** Where the k-th column of 8 bytes begins in the buffer: times, ids, arrival times. */
   #times(k: number): number {
-    const at = Math.ceil((this.#at + 8 + 4 * this.#dtypes.length) / 8) * 8;
-    return this.#page.bytes.byteOffset + at + 8 * k * this.length;
+    return this.#page.bytes.byteOffset + this.#timesAt + 8 * k * this.length;
   }
 
   column(c: number): Column {
