@@ -7,8 +7,11 @@ import type { Clock } from '../base/clock.ts';
 import { SamewiseError } from '../base/errors.ts';
 import type { InstantUs } from '../base/time.ts';
 import type { OfflineStore } from '../offline/contract.ts';
+import type { HistoryLog } from '../offline/history_contract.ts';
 import type { OnlineStore } from '../online/contract.ts';
 import type { Registry } from '../registry/contract.ts';
+import { handOver } from '../stream/checkpoint.ts';
+import { addCounts, buildKeys, type Counts, noCounts, settleKeys } from '../stream/page_builder.ts';
 import { encodeKey } from '../types/key.ts';
 import { coerce } from '../types/scalar.ts';
 import type { Config } from './config.ts';
@@ -23,7 +26,6 @@ import {
   writeWatermark,
 } from './materialize_state.ts';
 import { type ShardWorker, startWorkers } from './materialize_workers.ts';
-import { addCounts, buildKeys, type Counts, noCounts, settleKeys } from '../stream/page_builder.ts';
 import { dropRetired, retiredViews } from './retired_views.ts';
 import { removeVanished } from './vanished.ts';
 
@@ -73,6 +75,8 @@ export interface Materializing {
   readonly registry: Registry;
   readonly online: OnlineStore;
   readonly offline: OfflineStore;
+  /** Of streams. */
+  readonly history: Pick<HistoryLog, 'state'>;
   readonly clock: Clock;
   readonly config?: Config;
 }
@@ -131,11 +135,11 @@ async function materializeView(
   view: LiveView,
   request: MaterializeRequest,
 ): Promise<Done> {
-  const { online, offline } = app;
+  const { online, offline, history: log } = app;
   const { program, catalog, name } = view;
   const { signal } = request;
   const history = { catalog, view: name, shard: null, changedSinceUs: null, keys: null, signal };
-  const build = { online, offline, program, history };
+  const build = { online, offline, log, program, history };
   if (request.entities) {
     const keys = request.entities.map((entity, i) => keyOf(view, entity, i));
     const onCounts = (counts: Counts) => report(request, view, counts, null);
@@ -153,6 +157,7 @@ async function materializeView(
   if (sinceUs !== null && source.rows !== null && sameEstimate(before!.source, source))
     return { mode: 'current', counts: { ...noCounts(), newestUs: before!.newestUs } };
 
+  const state = await log.state(program.source.name);
   let counts = await runShards(app, view, request, sinceUs, source);
   if (sinceUs === null && (await online.size(program.id)).keys > counts.keys)
     counts = addCounts(counts, await removeVanished(build));
@@ -160,6 +165,11 @@ async function materializeView(
   const atUs = app.clock.nowUs();
   await writeWatermark(online, program.id, { newestUs: counts.newestUs, source, atUs });
   await keepRun(online, program.id, null);
+  // A run that looks at some keys alone does not know that the others have all of it.
+  if (sinceUs === null) {
+    const handed = { source: program.source.name, viewId: program.id, first: before === null };
+    await handOver(online, handed, state);
+  }
   return { mode: sinceUs === null ? 'full' : 'incremental', counts };
 }
 
@@ -212,6 +222,7 @@ async function runShards(
         buildKeys({
           online,
           offline,
+          log: app.history,
           program,
           history: { ...history(shard), signal: request.signal },
           empty,

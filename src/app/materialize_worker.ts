@@ -3,9 +3,9 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../base/clock.ts';
 import { assert, SamewiseError } from '../base/errors.ts';
 import { compileView } from '../model/index.ts';
+import { buildKeys } from '../stream/page_builder.ts';
 import type { Answer, Question, WorkerSetup } from './materialize_workers.ts';
 import { openOffline, openOnline } from './open.ts';
-import { buildKeys } from '../stream/page_builder.ts';
 
 assert(parentPort !== null, 'this module is started as a thread');
 const port = parentPort;
@@ -28,6 +28,7 @@ port.on('message', async (question: Question) => {
       const counts = await buildKeys({
         online,
         offline,
+        log: offline.historyLog,
         program: compileView(history.catalog, history.view),
         history: { ...history, signal: controller.signal },
         empty,

@@ -3,8 +3,8 @@ import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { SamewiseError } from '../base/errors.ts';
 import type { HistoryRequest } from '../offline/contract.ts';
-import type { Config } from './config.ts';
 import type { Counts } from '../stream/page_builder.ts';
+import type { Config } from './config.ts';
 
 /** A shard as a thread is told of it: see `BuildRequest`. */
 export interface Shard {

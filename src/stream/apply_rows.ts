@@ -6,7 +6,14 @@ import { applyToPages } from './apply.ts';
 import { type Change, changesByKey, changesOfRows } from './changes.ts';
 import { type Evaluated, evaluate } from './evaluate.ts';
 import type { ReadBatch } from './read_batch.ts';
-import { type RowPlace, readPlaces, type StoredPlace, stands, writePlaces } from './row_index.ts';
+import {
+  type RowPlace,
+  readPlaces,
+  type StoredPlace,
+  samePlace,
+  stands,
+  writePlaces,
+} from './row_index.ts';
 
 export interface AppliedRows {
   readonly rows: number;
@@ -137,11 +144,6 @@ async function applyMutable(
     left = lost.map((at) => left[at]!);
   }
   return { written, failedKeys };
-}
-
-function samePlace(a: RowPlace, b: RowPlace): boolean {
-  if (a.key === null || b.key === null) return a.key === b.key;
-  return a.timeUs === b.timeUs && Buffer.compare(a.key, b.key) === 0;
 }
 
 /** The places where a row may lie, each once. */

@@ -6,7 +6,7 @@
 import { assert, type SamewiseError } from '../base/errors.ts';
 import type { ConsumerEvent, ConsumerLimits, LogRecord } from './contract.ts';
 
-export const DEFAULT_LIMITS: ConsumerLimits = { records: 5_000, bytes: 4 * 1024 * 1024 };
+const DEFAULT_LIMITS: ConsumerLimits = { records: 5_000, bytes: 4 * 1024 * 1024 };
 
 /** What a record costs besides its key and value. */
 const RECORD_BYTES = 100;

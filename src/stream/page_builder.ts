@@ -1,15 +1,34 @@
 /**
  * From history to pages: builds the timelines of whole keys and stores those that differ.
  *
- * A page is replaced only if nobody can have put anything into it that this history does not hold: a head that was written
- * after the fence (see online/contract.ts) is left alone, and so is one that changed under the write. Such keys are lost for
- * now; `settle` reads their heads first and their history after, until each holds what history says.
+ * Workers put events into pages before history has them, and a page tells how far it has come in each partition of the log. What
+ * it has beyond the state of history that was read before the build is taken over into the new page. So a page never loses what
+ * the stream gave it, and every checkpoint stays true; only what history no longer has and once had goes.
+ *
+ * A head that was written after the fence (see online/contract.ts), perhaps by a build that saw more of history, is left alone,
+ * and so is one that changed under the write. Such keys are lost for now; `settle` reads their heads first and their history
+ * after, until each holds what history says.
  */
 import { SamewiseError } from '../base/errors.ts';
 import type { ViewProgram } from '../model/index.ts';
 import type { HistoryRequest, KeyedEvents, OfflineStore } from '../offline/contract.ts';
+import type { HistoryLog, HistoryState } from '../offline/history_contract.ts';
 import type { Head, OnlineStore, PageWrite } from '../online/contract.ts';
-import { buildPages, nextBlock, type Pages } from '../timeline/index.ts';
+import {
+  applyChanges,
+  buildPages,
+  type Changes,
+  dumpEvents,
+  type Events,
+  nextBlock,
+  type Pages,
+  readPositions,
+  readTombstones,
+} from '../timeline/index.ts';
+import { columnOf, gather } from '../types/column.ts';
+import { applyToPages } from './apply.ts';
+import { type Change, changesByKey } from './changes.ts';
+import { nameOfKey } from './evaluate.ts';
 import { mergePlaces, type RowPlace } from './row_index.ts';
 
 /** Keys that one transaction stores. */
@@ -55,7 +74,9 @@ export function addCounts(sum: Counts, more: Counts): Counts {
 
 export interface BuildRequest {
   readonly online: OnlineStore;
-  readonly offline: OfflineStore;
+  readonly offline: Pick<OfflineStore, 'history'>;
+  /** Tells how far history is; what `offline` reads afterwards holds at least that. */
+  readonly log: Pick<HistoryLog, 'state'>;
   readonly program: ViewProgram;
   /** What to read; `keys` must be null. */
   readonly history: HistoryRequest;
@@ -69,6 +90,7 @@ export interface BuildRequest {
 export async function buildKeys(request: BuildRequest): Promise<Counts> {
   const builder = new PageBuilder(request);
   const fence = await request.online.fence();
+  await builder.readState();
   for await (const batch of request.offline.history(request.history)) {
     await builder.store(batch, async (keys) => {
       const heads = request.empty ? [] : await request.online.heads(builder.pageKeys(keys));
@@ -116,10 +138,16 @@ class PageBuilder {
   lost: Uint8Array[] = [];
   readonly #request: BuildRequest;
   readonly #id: string;
+  /** Of the source's stream, read before the history that pages are built from. */
+  #state: HistoryState | null = null;
 
   constructor(request: BuildRequest) {
     this.#request = request;
     this.#id = request.program.id;
+  }
+
+  async readState(): Promise<void> {
+    this.#state = await this.#request.log.state(this.#request.program.source.name);
   }
 
   pageKeys(keys: readonly Uint8Array[]) {
@@ -131,7 +159,7 @@ class PageBuilder {
     batch: KeyedEvents,
     find: (keys: readonly Uint8Array[]) => Promise<Found>,
   ): Promise<void> {
-    const { online, program } = this.#request;
+    const { program } = this.#request;
     this.#seeNewest(batch);
     for (let from = 0; from < batch.keys.length; from += KEYS_A_WRITE) {
       const keys = batch.keys.slice(from, from + KEYS_A_WRITE);
@@ -149,8 +177,7 @@ class PageBuilder {
         bytes = 0;
       }
       await this.#apply(writes);
-      if (program.source.mutable)
-        await mergePlaces(online, program, ...placesOf(batch, from, from + keys.length));
+      if (program.source.mutable) await this.#placeRows(batch, from, from + keys.length);
       this.#request.onCounts?.(this.counts);
       this.#request.history.signal?.throwIfAborted();
     }
@@ -171,11 +198,21 @@ class PageBuilder {
     const tombstones = program.source.mutable ? [] : batch.tombstones.get(row);
     this.counts.keys++;
     this.counts.rows += hi - lo;
+    const next = head === undefined ? null : nextOf(program, head);
+    const positions = next === null ? undefined : readPositions(program.layout, head!.bytes);
     const build = (firstBlock: number) =>
-      buildPages(program.layout, batch.events, lo, hi, undefined, firstBlock, tombstones);
+      buildPages(
+        program.layout,
+        batch.events,
+        lo,
+        hi,
+        undefined,
+        firstBlock,
+        tombstones,
+        positions,
+      );
     let pages = build(1);
     if (head === undefined) return this.#write(key, 0, pages, []);
-    const next = nextOf(program, head);
     // Blocks that were built in bulk have the numbers just before the next one.
     if (next !== null && next !== 1 + pages.blocks.size) pages = build(next - pages.blocks.size);
     if (next !== null && (await this.#isStored(key, head, pages))) {
@@ -194,7 +231,48 @@ class PageBuilder {
       return null;
     }
     const old = Array.from({ length: next - 1 }, (_, i) => i + 1);
-    return this.#write(key, head.version, pages.blocks.size === 0 ? pages : build(next), old);
+    const rebuilt = pages.blocks.size === 0 ? pages : build(next);
+    const whole = await this.#withNewer(key, head, rebuilt);
+    if (whole === null) {
+      this.#forget(lo, hi, key);
+      return null;
+    }
+    return this.#write(key, head.version, whole, old);
+  }
+
+  /** The pages with what the stored ones have beyond history; null if the key is lost for now. */
+  async #withNewer(key: Uint8Array, head: Head, pages: Pages): Promise<Pages | null> {
+    const { online, program } = this.#request;
+    const { layout } = program;
+    const boundUs = boundOf(readPositions(layout, head.bytes), this.#state!);
+    if (boundUs === null) return pages;
+    const page = { view: this.#id, key };
+    const numbers = Array.from({ length: nextOf(program, head)! - 1 }, (_, i) => i + 1);
+    const blocks = await online.blocks(page, numbers);
+    const [now] = await online.heads([page]);
+    if (now?.version !== head.version) return null;
+    const events = dumpEvents(layout, { head: head.bytes, block: (n) => blocks[n - 1] });
+    const newer = newerThan(boundUs, events, readTombstones(layout, head.bytes));
+    const stored = { head: pages.head, block: (n: number) => pages.blocks.get(n) };
+    const update = applyChanges(layout, stored, newer);
+    if (update === null) return pages;
+    const merged = new Map([...pages.blocks, ...update.putBlocks]);
+    for (const number of update.dropBlocks) merged.delete(number);
+    return { head: update.head, blocks: merged };
+  }
+
+  /** The rows of keys from…to into the row index; those that the stream has moved on meanwhile go out of these pages again. */
+  async #placeRows(batch: KeyedEvents, from: number, to: number): Promise<void> {
+    const { online, program } = this.#request;
+    const [ids, places] = placesOf(batch, from, to);
+    const overtaken = await mergePlaces(online, program, ids, places);
+    const out = overtaken.flatMap((i): Change[] => {
+      const { key, timeUs, arrivalUs } = places[i]!;
+      return key === null ? [] : [{ key, timeUs, arrivalUs, id: ids[i]!, row: -1, position: 0n }];
+    });
+    if (out.length === 0) return;
+    const { columns } = noEvents(program.layout);
+    await applyToPages(online, program, changesByKey(null, columns, out));
   }
 
   /** A lost key is counted when it is settled. */
@@ -258,26 +336,46 @@ class PageBuilder {
       for (let from = 0; from < lost.length; from += KEYS_A_QUESTION) {
         const keys = lost.slice(from, from + KEYS_A_QUESTION);
         const found = await online.heads(this.pageKeys(keys));
-        const heads = new Map(keys.map((key, i) => [nameOf(key), found[i]]));
+        await this.readState();
+        const heads = new Map(keys.map((key, i) => [nameOfKey(key), found[i]]));
         const request = { ...history, shard: null, changedSinceUs: null, keys };
         const seen = new Set<string>();
         for await (const batch of offline.history(request)) {
           batch.keys.forEach((key, i) => {
-            if (hasPage(this.#request.program, batch, i)) seen.add(nameOf(key));
+            if (hasPage(this.#request.program, batch, i)) seen.add(nameOfKey(key));
           });
           await this.store(batch, async (some) => ({
-            heads: some.map((key) => heads.get(nameOf(key))),
+            heads: some.map((key) => heads.get(nameOfKey(key))),
             replaceable: () => true,
           }));
         }
         for (const key of keys) {
-          const head = heads.get(nameOf(key));
-          if (seen.has(nameOf(key)) || head === undefined) continue;
-          if (await this.#remove(key, head.version)) this.counts.removed++;
-          else this.lost.push(key);
+          const head = heads.get(nameOfKey(key));
+          if (seen.has(nameOfKey(key)) || head === undefined) continue;
+          await this.#settleVanished(key, head);
         }
       }
     }
+  }
+
+  /** History has nothing of the key: its page goes, or keeps what history cannot have yet. */
+  async #settleVanished(key: Uint8Array, head: Head): Promise<void> {
+    const { layout } = this.#request.program;
+    const next = nextOf(this.#request.program, head);
+    const positions = next === null ? null : readPositions(layout, head.bytes);
+    if (positions === null || boundOf(positions, this.#state!) === null) {
+      if (await this.#remove(key, head.version)) this.counts.removed++;
+      else this.lost.push(key);
+      return;
+    }
+    const nothing = buildPages(layout, noEvents(layout), 0, 0, undefined, next!, [], positions);
+    const whole = await this.#withNewer(key, head, nothing);
+    if (whole === null) {
+      this.lost.push(key);
+      return;
+    }
+    const old = Array.from({ length: next! - 1 }, (_, i) => i + 1);
+    await this.#apply([this.#write(key, head.version, whole, old)]);
   }
 
   /** See `newestOf`. */
@@ -292,6 +390,63 @@ class PageBuilder {
     }
     if (newest !== Number.NEGATIVE_INFINITY) this.counts.newestUs = newest;
   }
+}
+
+/**
+ * A page that has come to `positions` may hold events that arrived after this and that history has not got; null: it holds none,
+ * for history has come as far in every partition.
+ */
+function boundOf(
+  positions: ReadonlyMap<string, bigint>,
+  { partitions }: HistoryState,
+): number | null {
+  let boundUs: number | null = null;
+  for (const [partition, position] of positions) {
+    const known = partitions.get(partition);
+    if (known !== undefined && known.position >= position) continue;
+    boundUs = Math.min(
+      boundUs ?? Number.POSITIVE_INFINITY,
+      known?.arrivalUs ?? Number.NEGATIVE_INFINITY,
+    );
+  }
+  return boundUs;
+}
+
+/** What arrived after `boundUs`, as changes. */
+function newerThan(
+  boundUs: number,
+  events: Events,
+  tombstones: readonly { timeUs: number; id: bigint; arrivalUs: number }[],
+): Changes {
+  const arrivals = events.arrivalUs ?? events.timeUs;
+  const rows: number[] = [];
+  for (let row = 0; row < events.length; row++) if (arrivals[row]! > boundUs) rows.push(row);
+  const gone = tombstones.filter(({ arrivalUs }) => arrivalUs > boundUs);
+  const from = [...rows, ...gone.map(() => -1)];
+  return {
+    length: from.length,
+    timeUs: Float64Array.from([
+      ...rows.map((row) => events.timeUs[row]!),
+      ...gone.map(({ timeUs }) => timeUs),
+    ]),
+    arrivalUs: Float64Array.from([
+      ...rows.map((row) => arrivals[row]!),
+      ...gone.map(({ arrivalUs }) => arrivalUs),
+    ]),
+    id: BigInt64Array.from([...rows.map((row) => events.id[row]!), ...gone.map(({ id }) => id)]),
+    columns: events.columns.map((column) => gather(column, from)),
+    retract: gone.length === 0 ? null : Uint8Array.from(from, (row) => (row < 0 ? 1 : 0)),
+  };
+}
+
+function noEvents({ columns }: ViewProgram['layout']): Events {
+  return {
+    length: 0,
+    timeUs: new Float64Array(0),
+    arrivalUs: null,
+    id: new BigInt64Array(0),
+    columns: columns.map((dtype) => columnOf(dtype, [])),
+  };
 }
 
 /** Ids and places of the rows of keys from…to, and of what was taken away of them, for the row index. */
@@ -334,9 +489,4 @@ function sizeOf({ head, putBlocks }: PageWrite): number {
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && Buffer.compare(a, b) === 0;
-}
-
-/** A key as a string, for maps and sets. */
-export function nameOf(key: Uint8Array): string {
-  return Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1');
 }

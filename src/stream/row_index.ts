@@ -85,17 +85,26 @@ export async function writePlaces(
   return lost;
 }
 
-/** Stores places of distinct ids, of which each stands only against an earlier arrival, whoever else writes. */
+/**
+ * Stores places of distinct ids, of which each stands only against an earlier arrival, whoever else writes. Gives the numbers of
+ * those that a later arrival has overtaken: the row lies elsewhere, or nowhere.
+ */
 export async function mergePlaces(
   online: OnlineStore,
   program: ViewProgram,
   ids: readonly bigint[],
   places: readonly RowPlace[],
-): Promise<void> {
+): Promise<number[]> {
+  const overtaken: number[] = [];
   let left = ids.map((_, i) => i);
   while (left.length > 0) {
     const some = left.map((i) => ids[i]!);
     const before = await readPlaces(online, program, some);
+    left.forEach((i, at) => {
+      const stored = before[at];
+      if (stored === undefined || stored.arrivalUs < places[i]!.arrivalUs) return;
+      if (!samePlace(stored, places[i]!)) overtaken.push(i);
+    });
     const lost = await writePlaces(
       online,
       program,
@@ -105,6 +114,13 @@ export async function mergePlaces(
     );
     left = lost.map((at) => left[at]!);
   }
+  return overtaken;
+}
+
+/** Whether a row lies at the same place in both. */
+export function samePlace(a: RowPlace, b: RowPlace): boolean {
+  if (a.key === null || b.key === null) return a.key === b.key;
+  return a.timeUs === b.timeUs && Buffer.compare(a.key, b.key) === 0;
 }
 
 function pageOf(view: string, id: bigint): PageKey {

@@ -116,10 +116,20 @@ export class Worker {
     }
   }
 
-  /** Resolves when the pages of all live views, and with `history` also history, have the records at these places, which are of this worker's partitions. */
-  reached(places: readonly RecordPlace[], history = false): Promise<void> {
+  /**
+   * Resolves when the pages of all live views, and with `history` also history, have the records at these places, which are of
+   * this worker's partitions. A signal that aborts ends the waiting, without a word.
+   */
+  reached(
+    places: readonly RecordPlace[],
+    { history = false, signal }: { readonly history?: boolean; readonly signal?: AbortSignal } = {},
+  ): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#waiters.push({ places, history, resolve, reject });
+      const waiter = { places, history, resolve, reject };
+      this.#waiters.push(waiter);
+      signal?.addEventListener('abort', () => {
+        this.#waiters = this.#waiters.filter((other) => other !== waiter);
+      });
       this.#answerWaiters();
     });
   }

@@ -54,6 +54,11 @@ export function readPositions(
   return head === undefined ? new Map() : openHead(prepare(layout), head).tail.positions;
 }
 
+/** What was retracted of a key, sorted by (t, id). */
+export function readTombstones(layout: Layout, head: Uint8Array): readonly Tombstone[] {
+  return openHead(prepare(layout), head).tail.tombstones;
+}
+
 /** The number that a head's next block gets; 1 for a key without a head. */
 export function nextBlock(layout: Layout, head: Uint8Array | undefined): number {
   return head === undefined ? 1 : openHead(prepare(layout), head).nextBlock;

@@ -17,6 +17,7 @@ export interface Pages {
  * Rows from…to of `events` are one key's, resolved (see resolve.ts) and sorted by (t, a, id). Blocks are numbered from
  * `firstBlock` on: who replaces a stored head begins at its `nextBlock`, so that no reader meets two blocks of one number.
  * `tombstones` are the key's, as `resolveHistory` gives them: what was retracted stays so when it is delivered again.
+ * `positions` are kept in the head (see `readPositions`).
  */
 export function buildPages(
   layout: Layout,
@@ -26,9 +27,11 @@ export function buildPages(
   limits: Limits = LIMITS,
   firstBlock = 1,
   tombstones: readonly Tombstone[] = [],
+  positions: ReadonlyMap<string, bigint> = NO_TAIL.positions,
 ): Pages {
   const prepared = prepare(layout);
-  const whole = tombstones.length === 0 ? NO_TAIL : { ...NO_TAIL, tombstones };
+  const bare = tombstones.length === 0 && positions.size === 0;
+  const whole = bare ? NO_TAIL : { ...NO_TAIL, tombstones, positions };
   const { tail, kept } = dropOldRows(prepared, whole, events, from, to);
   const maker = new BlockMaker(prepared, limits, firstBlock);
   const root: Entry[] = [];

@@ -1,5 +1,12 @@
 /** The timeline of one entity key: its pages, what changes them, and what reads them. */
-export { applyChanges, nextBlock, readPositions, type Stored, type Update } from './apply.ts';
+export {
+  applyChanges,
+  nextBlock,
+  readPositions,
+  readTombstones,
+  type Stored,
+  type Update,
+} from './apply.ts';
 export { buildPages, type Pages } from './build.ts';
 export { dumpEvents } from './dump.ts';
 export type { Changes, Events, Layout } from './layout.ts';

@@ -24,6 +24,7 @@ import {
   validateCatalog,
 } from '../../src/model/index.ts';
 import type { HistoryRequest, KeyedEvents, OfflineStore } from '../../src/offline/contract.ts';
+import type { HistoryLog } from '../../src/offline/history_contract.ts';
 import type { OnlineStore } from '../../src/online/contract.ts';
 import { openLmdbStore } from '../../src/online/lmdb.ts';
 import { applyPlan, preparePlan } from '../../src/plan/index.ts';
@@ -108,6 +109,7 @@ export interface World {
   readonly registry: Registry;
   readonly online: OnlineStore;
   readonly offline: OfflineStore;
+  readonly history: Pick<HistoryLog, 'state'>;
   readonly clock: ReturnType<typeof manualClock>;
   /** The history; tests change it. */
   rows: Row[];
@@ -145,6 +147,9 @@ export async function world(): Promise<World> {
     registry,
     online,
     clock,
+    history: {
+      state: async () => ({ version: 0, partitions: new Map(), files: 0, bytes: 0 }),
+    },
     rows: [],
     beforeBatch: async () => {},
     offline: {
