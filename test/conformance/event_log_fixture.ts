@@ -25,7 +25,7 @@ export function textOf({ value }: { readonly value: Uint8Array | null }): string
 
 /** What a record carries, without its place. */
 export function contentOf({ key, value, headers }: NewRecord | LogRecord): unknown[] {
-  const hex = (bytes: Uint8Array | null) => bytes && bytes.toHex();
+  const hex = (bytes: Uint8Array | null) => bytes?.toHex() ?? null;
   return [hex(key), hex(value), ...[...(headers ?? [])].map(([name, v]) => [name, v.toHex()])];
 }
 
@@ -55,8 +55,11 @@ export async function readUntil(
     assert.ok(event !== null, 'the consumer was closed');
     onEvent?.(event);
     if (event.type === 'assigned') consumer.seek(event.partition, from(event.partition));
-    else if (event.type === 'records')
-      read.set(event.partition, [...(read.get(event.partition) ?? []), ...event.records]);
+    else if (event.type === 'records') {
+      const records = read.get(event.partition);
+      if (records === undefined) read.set(event.partition, [...event.records]);
+      else records.push(...event.records);
+    }
   }
   return read;
 }
