@@ -23,7 +23,7 @@ import {
   nextBlock,
   type Pages,
   readPositions,
-  readTombstones,
+  tailOf,
 } from '../timeline/index.ts';
 import { columnOf, gather } from '../types/column.ts';
 import { applyToPages } from './apply.ts';
@@ -252,7 +252,7 @@ class PageBuilder {
     const [now] = await online.heads([page]);
     if (now?.version !== head.version) return null;
     const events = dumpEvents(layout, { head: head.bytes, block: (n) => blocks[n - 1] });
-    const newer = newerThan(boundUs, events, readTombstones(layout, head.bytes));
+    const newer = newerThan(boundUs, events, tailOf(layout, head.bytes).tombstones);
     const stored = { head: pages.head, block: (n: number) => pages.blocks.get(n) };
     const update = applyChanges(layout, stored, newer);
     if (update === null) return pages;
@@ -396,7 +396,7 @@ class PageBuilder {
  * A page that has come to `positions` may hold events that arrived after this and that history has not got; null: it holds none,
  * for history has come as far in every partition.
  */
-function boundOf(
+export function boundOf(
   positions: ReadonlyMap<string, bigint>,
   { partitions }: HistoryState,
 ): number | null {

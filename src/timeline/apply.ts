@@ -54,9 +54,9 @@ export function readPositions(
   return head === undefined ? new Map() : openHead(prepare(layout), head).tail.positions;
 }
 
-/** What was retracted of a key, sorted by (t, id). */
-export function readTombstones(layout: Layout, head: Uint8Array): readonly Tombstone[] {
-  return openHead(prepare(layout), head).tail.tombstones;
+/** What a head says besides events: what was retracted or dropped, and how far it has come. */
+export function tailOf(layout: Layout, head: Uint8Array): Tail {
+  return openHead(prepare(layout), head).tail;
 }
 
 /** The number that a head's next block gets; 1 for a key without a head. */

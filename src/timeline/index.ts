@@ -3,8 +3,8 @@ export {
   applyChanges,
   nextBlock,
   readPositions,
-  readTombstones,
   type Stored,
+  tailOf,
   type Update,
 } from './apply.ts';
 export { buildPages, type Pages } from './build.ts';
