@@ -2,7 +2,7 @@
 
 import { SamewiseError } from '../../base/errors.ts';
 import type { Source } from '../../model/definitions.ts';
-import { printDtype, string } from '../../types/dtype.ts';
+import { string } from '../../types/dtype.ts';
 import type { LogRecord } from '../contract.ts';
 import { avroReader, type Reader, recordReader } from './avro_read.ts';
 import {
@@ -28,7 +28,7 @@ export function avroDecoder(
   registry: SchemaRegistry | null,
   onSchemaChange: (change: SchemaChange) => void,
 ): Decoder {
-  const types = new ColumnTypes(source.name, onSchemaChange);
+  const types = new ColumnTypes(source, onSchemaChange);
   const rows = new Schemas(registry, (schema) => {
     const record = recordOf(schema);
     return rowReader(source, record, types, schema.id);
@@ -98,18 +98,14 @@ export function rowReader(
   textNumbers = false,
 ): Reader<Values> {
   const readers = columnReaders(source, record, textNumbers);
-  const fields = new Map(record.fields.map((field) => [field.name, field.type]));
-  const needed = source.columns.filter(
-    ({ name }) => (name !== source.arrivalTime && name !== source.op) || fields.has(name),
-  );
   types.accept(
     schemaId,
-    needed.map(({ name, dtype }) => ({
-      name,
-      declared: printDtype(dtype),
-      is: fields.has(name) ? printAvro(fields.get(name)!) : null,
-      fits: (readers.get(name) ?? null) !== null,
-    })),
+    new Map(
+      record.fields.map(({ name, type }) => [
+        name,
+        { is: printAvro(type), fits: (readers.get(name) ?? null) !== null },
+      ]),
+    ),
   );
   return recordReader(record, readers);
 }

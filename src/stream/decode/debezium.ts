@@ -45,7 +45,7 @@ export function debeziumDecoder(
 ): Decoder {
   const columns = jsonColumns(source);
   const id = columns.find(({ name }) => name === source.eventId);
-  const types = new ColumnTypes(source.name, onSchemaChange);
+  const types = new ColumnTypes(source, onSchemaChange);
   const envelopes = new Schemas(registry, (schema) =>
     envelopeReader(source, avroTypeOf(schema), types, schema.id),
   );

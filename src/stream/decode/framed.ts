@@ -4,6 +4,8 @@
  * error, of every record that carries its number, and is told once.
  */
 import { SamewiseError } from '../../base/errors.ts';
+import type { Source } from '../../model/definitions.ts';
+import { printDtype } from '../../types/dtype.ts';
 import type { RegisteredSchema, SchemaRegistry } from './registry.ts';
 
 /** Bytes before the value. */
@@ -40,11 +42,14 @@ export function schemaIdOf(bytes: Uint8Array): number {
 /** What is prepared of the schemas that were met. */
 export class Schemas<T> {
   readonly #registry: SchemaRegistry | null;
-  readonly #prepare: (schema: RegisteredSchema) => T;
+  readonly #prepare: (schema: RegisteredSchema) => T | Promise<T>;
   readonly #prepared = new Map<number, T | SamewiseError>();
 
   /** `prepare` may throw coded errors: they are remembered as what is wrong with the schema. */
-  constructor(registry: SchemaRegistry | null, prepare: (schema: RegisteredSchema) => T) {
+  constructor(
+    registry: SchemaRegistry | null,
+    prepare: (schema: RegisteredSchema) => T | Promise<T>,
+  ) {
     this.#registry = registry;
     this.#prepare = prepare;
   }
@@ -71,7 +76,7 @@ export class Schemas<T> {
     if (schema === null) return;
     let prepared: T | SamewiseError;
     try {
-      prepared = this.#prepare(schema);
+      prepared = await this.#prepare(schema);
     } catch (error) {
       if (!(error instanceof SamewiseError)) throw error;
       prepared = error;
@@ -90,41 +95,46 @@ export class Schemas<T> {
   }
 }
 
-/** The columns of a schema that can be read, and how; remembers the types of the last schema that was. */
+/** What a schema has under the name of a column. */
+export interface FoundColumn {
+  /** Its type in few words. */
+  readonly is: string;
+  readonly fits: boolean;
+}
+
+/** Holds schemas against the columns that a source needs; remembers the types of the last one that had them all. */
 export class ColumnTypes {
-  readonly #source: string;
+  readonly #source: Source;
   readonly #onChange: (change: SchemaChange) => void;
   #was: ReadonlyMap<string, string> = new Map();
 
-  constructor(source: string, onChange: (change: SchemaChange) => void) {
+  constructor(source: Source, onChange: (change: SchemaChange) => void) {
     this.#source = source;
     this.#onChange = onChange;
   }
 
-  /** Takes what a schema has for each needed column, in few words. Throws `stream/schema-changed`, and tells of it, if some do not fit. */
-  accept(
-    schemaId: number,
-    columns: readonly {
-      readonly name: string;
-      /** The type that the source declares. */
-      readonly declared: string;
-      /** What the schema has; null: nothing. */
-      readonly is: string | null;
-      readonly fits: boolean;
-    }[],
-  ): void {
-    const wrong: ColumnChange[] = columns
-      .filter(({ fits }) => !fits)
-      .map(({ name, declared, is }) => ({
-        column: name,
-        was: this.#was.get(name) ?? declared,
-        is,
-      }));
+  /** Takes what a schema has, by name. Throws `stream/schema-changed`, and tells of it, if a column is not there or does not fit. */
+  accept(schemaId: number, found: ReadonlyMap<string, FoundColumn>): void {
+    const { columns, arrivalTime, op, name: source } = this.#source;
+    const was = new Map<string, string>();
+    const wrong: ColumnChange[] = [];
+    for (const { name, dtype } of columns) {
+      const column = found.get(name);
+      if (column === undefined && (name === arrivalTime || name === op)) continue;
+      if (column?.fits) was.set(name, column.is);
+      else {
+        wrong.push({
+          column: name,
+          was: this.#was.get(name) ?? printDtype(dtype),
+          is: column?.is ?? null,
+        });
+      }
+    }
     if (wrong.length === 0) {
-      this.#was = new Map(columns.map(({ name, is }) => [name, is!]));
+      this.#was = was;
       return;
     }
-    this.#onChange({ source: this.#source, schemaId, columns: wrong });
+    this.#onChange({ source, schemaId, columns: wrong });
     const said = wrong.map(({ column, was, is }) =>
       is === null ? `${column} (${was}) is gone` : `${column} was ${was} and is ${is}`,
     );

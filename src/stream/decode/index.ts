@@ -1,5 +1,4 @@
 /** From the bytes of records and of pushed bodies to rows. */
-import { assert } from '../../base/errors.ts';
 import type { Source } from '../../model/definitions.ts';
 import { avroDecoder } from './avro.ts';
 import type { Decoder } from './contract.ts';
@@ -7,6 +6,7 @@ import { debeziumDecoder } from './debezium.ts';
 import type { SchemaChange } from './framed.ts';
 import { jsonDecoder } from './json.ts';
 import { MAX_RECORD_BYTES } from './limits.ts';
+import { protobufDecoder } from './protobuf.ts';
 import type { SchemaRegistry } from './registry.ts';
 
 export { rowsOfBody } from './body.ts';
@@ -36,7 +36,7 @@ export function decoderFor(source: Source, options: DecoderOptions = {}): Decode
       return avroDecoder(source, maxBytes, registry, onSchemaChange);
     case 'debezium':
       return debeziumDecoder(source, maxBytes, registry, onSchemaChange);
-    default:
-      assert(false, `no decoder of ${source.stream.format} yet`);
+    case 'protobuf':
+      return protobufDecoder(source, maxBytes, registry, onSchemaChange);
   }
 }
