@@ -72,6 +72,17 @@ export function fillChunk(
     fillVector(duckdb.data_chunk_get_vector(chunk.chunk, i), columns[i]!, from, count);
 }
 
+/** Fills a vector of structs, whose fields are the columns, with rows from…from + count. */
+export function fillStruct(
+  vector: Vector,
+  columns: readonly Column[],
+  from: number,
+  count: number,
+): void {
+  for (let i = 0; i < columns.length; i++)
+    fillVector(duckdb.struct_vector_get_child(vector, i), columns[i]!, from, count);
+}
+
 function fillVector(vector: Vector, column: Column, from: number, count: number): void {
   fillValidity(vector, column, from, count);
   switch (column.kind) {

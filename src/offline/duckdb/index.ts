@@ -22,6 +22,7 @@ import {
   writeManifest,
 } from './manifest.ts';
 import { readEventsFile } from './read_events.ts';
+import { RowValues } from './row_values.ts';
 import { sampleTraining } from './sample.ts';
 import { writeSnapshot } from './snapshot.ts';
 import { type BuildRequest, buildTrainingSet, type TrainContext } from './train.ts';
@@ -58,7 +59,12 @@ export async function openDuckdbStore(options: DuckdbStoreOptions): Promise<Duck
     memoryLimit: options.memoryLimit ?? '1GB',
     sortBytes: options.sortBytes,
   });
-  const context: TrainContext = { engine, feeds: new Feeds(), paths: { projectDir, historyDir } };
+  const context: TrainContext = {
+    engine,
+    feeds: new Feeds(),
+    rowValues: new RowValues(),
+    paths: { projectDir, historyDir },
+  };
   const { feeds } = context;
   return {
     historyLog: openHistoryLog({ engine, feeds, historyDir, clock, disk: machineDisk }),

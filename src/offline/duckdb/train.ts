@@ -15,19 +15,21 @@ import { float64, timestamp } from '../../types/dtype.ts';
 import type { Progress, TrainingRequest } from '../contract.ts';
 import { appendBatch, createTable } from './append_table.ts';
 import { joinBatches, sliceBatch } from './columns.ts';
-import { type Engine, name, withConnection } from './engine.ts';
+import { type Engine, name, rowsOf, withConnection } from './engine.ts';
 import type { Feeds } from './feed.ts';
 import { type Positions, positionsOf } from './history_scan.ts';
 import { type Labels, openLabels } from './labels.ts';
 import { type Asked, lookUp } from './lookup.ts';
 import { readBatches, wireExpression } from './read.ts';
+import type { RowSource, Rows, RowValues } from './row_values.ts';
 import type { Paths } from './scan.ts';
 import { blockRowsOf, Scatter } from './scatter.ts';
-import { writeQuery } from './write.ts';
+import { ROW_GROUP_ROWS, writeQuery } from './write.ts';
 
 export interface TrainContext {
   readonly engine: Engine;
   readonly feeds: Feeds;
+  readonly rowValues: RowValues;
   readonly paths: Paths;
 }
 
@@ -66,6 +68,9 @@ export async function buildTrainingSet(
     }
   });
 }
+
+/** What the values of a row are called until they are columns. */
+const VALUES = '"samewise:values"';
 
 class TrainingRun {
   readonly #context: TrainContext;
@@ -290,33 +295,46 @@ class TrainingRun {
   }
 
   async #write(labels: Labels): Promise<number> {
-    const { engine, feeds } = this.#context;
-    const { output } = this.#request;
-    const schema = this.#plan.outputs.map(({ name: column, dtype }) => ({ name: column, dtype }));
-    // By way of a table: DuckDB's writer would spin while it waits for JavaScript.
-    const table = name(engine.tableName('features'));
-    try {
-      await feeds.use(this.#connection, { schema, pieces: this.#pieces(labels.rows) }, (from) =>
-        this.#connection.run(`CREATE TABLE ${table} AS SELECT * FROM ${from}`),
-      );
-      return await writeQuery(
+    const { rowValues } = this.#context;
+    const { outputs } = this.#plan;
+    const schema = outputs.map(({ name: column, dtype }) => ({ name: column, dtype }));
+    const [threads] = await rowsOf(this.#connection, "SELECT current_setting('threads') AS n");
+    // Each thread is in a row group of its own.
+    const near = Math.ceil((Number(threads!.n) * ROW_GROUP_ROWS) / this.#blockRows) + 1;
+    const rowsAt = this.#rowsAt(labels.rows, near);
+    return rowValues.use(this.#connection, { schema, rowsAt }, (values) => {
+      const fields = outputs.map((output, i) => `${VALUES}.f${i} AS ${name(output.name)}`);
+      const all = `SELECT *, ${values} AS ${VALUES} FROM ${name(labels.table)}`;
+      return writeQuery(
         this.#connection,
-        `SELECT l.*, f.* FROM ${name(labels.table)} l POSITIONAL JOIN ${table} f`,
-        output,
+        `SELECT * EXCLUDE (${VALUES}), ${fields.join(', ')} FROM (${all})`,
+        this.#request.output,
       );
-    } finally {
-      await this.#connection.run(`DROP TABLE IF EXISTS ${table}`);
-    }
+    });
   }
 
-  *#pieces(rows: number): Generator<readonly Column[]> {
-    for (let block = 0; block * this.#blockRows < rows; block++) {
-      this.#request.signal?.throwIfAborted();
-      const length = Math.min(this.#blockRows, rows - block * this.#blockRows);
-      const looked = this.#looked.map((scatter) => scatter.block(block));
-      yield assemble(this.#plan, looked, this.#requestBlock(block, length)).columns;
-      this.#report('write', block * this.#blockRows + length, rows);
-    }
+  /** The outputs by row; of the blocks that were asked for last so many are kept. */
+  #rowsAt(rows: number, kept: number): RowSource['rowsAt'] {
+    const blocks = new Map<number, Rows>();
+    let done = 0;
+    return (row) => {
+      const block = Math.floor(row / this.#blockRows);
+      let found = blocks.get(block);
+      blocks.delete(block);
+      if (found === undefined) {
+        this.#request.signal?.throwIfAborted();
+        if (blocks.size >= kept) blocks.delete(blocks.keys().next().value!);
+        const from = block * this.#blockRows;
+        const length = Math.min(this.#blockRows, rows - from);
+        const looked = this.#looked.map((scatter) => scatter.block(block));
+        const { columns } = assemble(this.#plan, looked, this.#requestBlock(block, length));
+        found = { from, length, columns };
+        done = Math.max(done, from + length);
+        this.#report('write', done, rows);
+      }
+      blocks.set(block, found);
+      return found;
+    };
   }
 
   async close(): Promise<void> {

@@ -17,7 +17,7 @@ import type { FileOutput } from '../contract.ts';
 import { duckdbMessage, isDuckdbError, text } from './engine.ts';
 
 /** Rows of a Parquet row group: fixed, because it is part of the bytes of a file that must come out the same. */
-const ROW_GROUP_ROWS = 122_880;
+export const ROW_GROUP_ROWS = 122_880;
 
 /**
  * Lets `write` make a file under a name of its own and moves it to `path`. Whatever fails, nothing is left under `path` that was
