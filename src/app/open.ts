@@ -4,13 +4,17 @@ import { dirname } from 'node:path';
 import { type Clock, systemClock } from '../base/clock.ts';
 import type { Catalog } from '../model/index.ts';
 import type { OfflineStore } from '../offline/contract.ts';
-import { openDuckdbStore } from '../offline/duckdb/index.ts';
+import { type DuckdbStore, openDuckdbStore } from '../offline/duckdb/index.ts';
+import type { HistoryLog } from '../offline/history_contract.ts';
 import type { OnlineStore } from '../online/contract.ts';
 import { openLmdbStore } from '../online/lmdb.ts';
 import type { Registry } from '../registry/contract.ts';
 import { openSqliteRegistry } from '../registry/sqlite.ts';
+import type { EventLog } from '../stream/contract.ts';
 import { type Config, readConfig } from './config.ts';
 import { loadDefinitions } from './definitions.ts';
+import { openLog } from './open_log.ts';
+import type { Streaming } from './streams.ts';
 
 export interface App {
   readonly config: Config;
@@ -18,6 +22,10 @@ export interface App {
   readonly registry: Registry;
   readonly online: OnlineStore;
   readonly offline: OfflineStore;
+  /** History of streams; the offline store reads it. */
+  readonly history: HistoryLog;
+  /** The stores together with the event log, which is opened when it is first asked for: most work needs none. */
+  streaming(): Promise<Streaming>;
   /** What the project's definitions file defines, validated. */
   definitions(): Promise<Catalog>;
   /** Gives back files, memory and locks; waits for what is being written. */
@@ -43,12 +51,23 @@ export async function openApp(options: {
     opened.push(online);
     const offline = await openOffline(config, clock);
     opened.push(offline);
+    const history = offline.historyLog;
+    let log: Promise<EventLog> | null = null;
+    const streaming = async (): Promise<Streaming> => {
+      log ??= openLog(config, clock).then((found) => {
+        opened.push(found);
+        return found;
+      });
+      return { registry, online, history, clock, log: await log };
+    };
     return {
       config,
       clock,
       registry,
       online,
       offline,
+      history,
+      streaming,
       definitions: () => loadDefinitions(config),
       close,
     };
@@ -72,6 +91,6 @@ export async function openOffline(
   { offline, projectDir, tempDir }: Config,
   clock: Clock,
   threads?: number,
-): Promise<OfflineStore> {
+): Promise<DuckdbStore> {
   return openDuckdbStore({ historyDir: offline.path, projectDir, tempDir, clock, threads });
 }

@@ -2,21 +2,26 @@
 import { resolve } from 'node:path';
 import { SamewiseError } from '../base/errors.ts';
 import { FILE_ENDINGS, fileTypeOf, type Source } from '../model/index.ts';
-import { type Pushing, type PushResult, push } from './push.ts';
-import { MAX_PUSH_ROWS, OP } from './push_rows.ts';
+import type { OfflineStore } from '../offline/contract.ts';
+import type { RecordPlace } from '../stream/contract.ts';
+import { OP_FIELD } from '../stream/decode/index.ts';
+import { MAX_PUSH_ROWS, type PushResult, type PushState, push } from './push.ts';
+import { applyHere, type Streaming } from './streams.ts';
 
 /**
  * Pushes the rows of a file. Columns that the source does not declare are ignored; `__op` is read where the file has it.
  * Throws as `push`, `app/unknown-file-type`, and the `offline/…` errors with file, row and column.
  */
 export async function pushFile(
-  app: Pushing,
-  request: { readonly source: string; readonly path: string; readonly batchId?: string },
+  app: Streaming & { readonly offline: OfflineStore },
+  request: { readonly source: string; readonly path: string; readonly wait: PushState },
 ): Promise<PushResult> {
-  const { batchId, source: sourceName } = request;
+  const { source: sourceName, wait } = request;
+  const applied = (source: Source, places: readonly RecordPlace[]) =>
+    applyHere(app, source, places);
   const source = await app.registry.get('source', sourceName);
   // An unknown source is refused there, with what was meant.
-  if (source === undefined) return push(app, { source: sourceName, rows: [] });
+  if (source === undefined) return push(app, { source: sourceName, rows: [], wait }, applied);
   const path = resolve(request.path);
   const type = fileTypeOf(path);
   if (type === undefined) {
@@ -28,11 +33,11 @@ export async function pushFile(
   const rows = await app.offline.readEvents({
     source: source.definition as Source,
     location: { type, path, hivePartitioned: false },
-    opColumn: OP,
+    opColumn: OP_FIELD,
     limit: MAX_PUSH_ROWS + 1,
   });
   try {
-    return await push(app, { source: sourceName, rows, batchId });
+    return await push(app, { source: sourceName, rows, wait }, applied);
   } catch (error) {
     throw error instanceof SamewiseError && error.where.row !== undefined
       ? error.at({ file: path })

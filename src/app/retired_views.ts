@@ -1,8 +1,8 @@
 /** View versions that nobody names any more: their pages go. */
 import type { OnlineStore } from '../online/contract.ts';
 import type { Registered, Registry } from '../registry/contract.ts';
-import { forgetView, readWatermark } from './materialize_state.ts';
 import { indexViewOf } from '../stream/row_index.ts';
+import { forgetView, readWatermark } from './materialize_state.ts';
 
 /** A retired view version that the online store still keeps. */
 export interface RetiredView {

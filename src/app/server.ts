@@ -7,6 +7,9 @@ import { catalogAt, currentCatalog } from '../plan/index.ts';
 import { buildServer } from '../serving/index.ts';
 import { featureDefiner } from './define.ts';
 import type { App } from './open.ts';
+import { eventPusher } from './push_events.ts';
+import { StreamMeter } from './stream_meter.ts';
+import { Streams, type StreamsOptions } from './streams.ts';
 
 /** Where the server listens, once it does. */
 export interface Listening {
@@ -22,11 +25,22 @@ export async function startServer(
     readonly host: string;
     readonly port: number;
     readonly version: string;
+    /** Apply the events of all sources in this process, too. */
+    readonly stream: boolean;
     readonly onFailure: (error: unknown, request: { method: string; url: string }) => void;
+    /** A source's events cannot be applied for now; it is tried again after `restMs`. */
+    readonly onStreamFailure: StreamsOptions['onFailure'];
   },
 ): Promise<Listening> {
   const outputDir = join(app.config.stateDir, 'output');
   mkdirSync(outputDir, { recursive: true });
+  const streaming = await app.streaming();
+  const meter = new StreamMeter(app.clock);
+  const streams = new Streams(streaming, {
+    sources: null,
+    observer: meter,
+    onFailure: options.onStreamFailure,
+  });
   const server = await buildServer({
     registry: app.registry,
     online: app.online,
@@ -38,6 +52,7 @@ export async function startServer(
         catalogAt(registered, { kind: 'featureService', name, version }),
     },
     defineFeature: featureDefiner(app),
+    pushEvents: eventPusher(streaming, streams.applied),
     data: { roots: [app.config.projectDir], realPath: (path) => realpath(path) },
     outputDir,
     version: options.version,
@@ -53,12 +68,19 @@ export async function startServer(
       },
     );
   });
+  const stop = new AbortController();
+  const running = options.stream ? streams.run(stop.signal) : Promise.resolve();
+  // What ends it for good is a bug of ours or a registry that is away; the server goes on without.
+  running.catch((error) => options.onFailure(error, { method: 'stream', url: '' }));
   return {
     url,
     close: async () => {
       // A connection that is kept alive after the request in flight would hold up the end for as long as it may be idle.
       const sweep = setInterval(() => server.server.closeIdleConnections(), 20);
       await server.close().finally(() => clearInterval(sweep));
+      // After the requests, of which some wait for what the workers do.
+      stop.abort();
+      await running.catch(() => {});
     },
   };
 }

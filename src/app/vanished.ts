@@ -1,6 +1,12 @@
 /** Keys that the online store has but history no longer: they are removed in a full run. */
 import { murmur3Words } from '../base/hash.ts';
-import { type BuildRequest, type Counts, hasPage, noCounts, settleKeys } from '../stream/page_builder.ts';
+import {
+  type BuildRequest,
+  type Counts,
+  hasPage,
+  noCounts,
+  settleKeys,
+} from '../stream/page_builder.ts';
 
 /** Keys that are looked at again at once. */
 const CHUNK = 10_000;

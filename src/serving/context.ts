@@ -5,6 +5,7 @@ import type { OfflineStore } from '../offline/contract.ts';
 import type { OnlineStore } from '../online/contract.ts';
 import type { Registry } from '../registry/contract.ts';
 import type { Definitions } from './definitions.ts';
+import type { PushEvents } from './events_route.ts';
 import type { Metrics } from './metrics.ts';
 import type { DataRoots } from './paths.ts';
 import type { VectorReader } from './vector.ts';
@@ -24,6 +25,7 @@ export interface Context {
   readonly reader: VectorReader;
   readonly metrics: Metrics;
   readonly defineFeature: DefineFeature;
+  readonly pushEvents: PushEvents;
   readonly data: DataRoots;
   /** Folder for training sets made by requests; exists. */
   readonly outputDir: string;

@@ -16,6 +16,9 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   'registry/stale-plan': 409,
   'timeline/beyond-retention': 400,
   'offline/write-failed': 500,
+  'stream/unreachable': 503,
+  'stream/unavailable': 503,
+  'stream/not-applied-yet': 503,
 };
 
 /** What an area's errors say: the request is wrong (400), our data are (500), or something that we need is away (503). */
@@ -32,12 +35,13 @@ const STATUS_BY_AREA: Readonly<Record<string, number>> = {
   aggregate: 500,
   timeline: 500,
   base: 500,
+  stream: 400,
   online: 503,
   registry: 503,
 };
 
 /** Areas in which `unknown-…` says that something asked by name does not exist. */
-const NAMING_AREAS = ['serving', 'model', 'plan'];
+const NAMING_AREAS = ['serving', 'model', 'plan', 'app'];
 
 /** The HTTP status of a coded error. */
 export function statusOf(error: SamewiseError): number {
@@ -85,12 +89,14 @@ export function coded(error: unknown): SamewiseError {
   switch (code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
       return new SamewiseError('serving/body-too-large', 'the body is larger than is allowed', {
-        hint: 'send fewer entities in one request',
+        hint: 'send fewer entities or events in one request',
       });
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
-      return new SamewiseError('serving/unsupported-media-type', 'the body has to be JSON', {
-        hint: 'send Content-Type: application/json',
-      });
+      return new SamewiseError(
+        'serving/unsupported-media-type',
+        'the body’s Content-Type is not one that is read here',
+        { hint: 'send Content-Type: application/json; events may be JSON lines or Arrow, too' },
+      );
     default:
       if (statusCode !== undefined && statusCode >= 400 && statusCode < 500)
         return new SamewiseError('serving/bad-request', message);

@@ -1,6 +1,7 @@
 /** Serving's door: the HTTP server and the reader of feature vectors. */
 export type { DefineFeature } from './context.ts';
 export type { Catalogs } from './definitions.ts';
+export type { PushEvents } from './events_route.ts';
 export type { PageCounter } from './pages.ts';
 export type { DataRoots } from './paths.ts';
 export { buildServer, type ServerOptions } from './server.ts';

@@ -442,6 +442,59 @@ export const servicesSchema = {
   },
 };
 
+/** What a body of events may be. */
+export const EVENT_TYPES = [
+  'application/json',
+  'application/x-ndjson',
+  'application/vnd.apache.arrow.stream',
+  'application/vnd.apache.arrow.file',
+] as const;
+
+const EventsQuery = Type.Object(
+  {
+    wait: optional(
+      choice(
+        ['durable', 'applied'],
+        'When to answer: as soon as the events cannot be lost, or when reads see them. Default: as the source says.',
+      ),
+    ),
+  },
+  strict,
+);
+export type EventsQuery = Static<typeof EventsQuery>;
+
+export const eventsSchema = {
+  operationId: 'pushEvents',
+  tags: ['events'],
+  summary: 'Push events into a source',
+  description:
+    'Takes all events of the body or none. An event that was pushed before (the same event id) changes nothing, so a request may be repeated.',
+  consumes: [...EVENT_TYPES],
+  params: Type.Object({ source: name('Name of the source.', 'transactions') }, strict),
+  querystring: EventsQuery,
+  body: Type.Unknown({
+    description:
+      'Events in the columns of the source: a JSON array of objects (or one object), JSON lines, or an Arrow stream or file. `__op: "retract"` takes an event away.',
+    examples: [[{ tx_id: 17, at: '2024-03-01T12:30:00Z', customer_id: 7, amount: 12.5 }]],
+  }),
+  response: {
+    200: Pushed('The events are applied: reads see them.', 'applied'),
+    202: Pushed('The events are durable, and will be applied.', 'durable'),
+    ...BAD,
+  },
+};
+
+function Pushed(description: string, state: string): TObject {
+  return Type.Object(
+    {
+      source: Type.String({ examples: ['transactions'] }),
+      rows: Type.Integer({ description: 'Events of the body.', examples: [1] }),
+      state: Type.String({ examples: [state] }),
+    },
+    { description },
+  );
+}
+
 const Plain = (description: string): TObject =>
   Type.Object({ status: Type.String({ examples: ['ok'] }) }, { description });
 

@@ -10,6 +10,7 @@ import type { Registry } from '../registry/contract.ts';
 import type { Context, DefineFeature } from './context.ts';
 import { type Catalogs, Definitions } from './definitions.ts';
 import { coded, errorBody, statusOf } from './errors.ts';
+import { eventsRoute, type PushEvents } from './events_route.ts';
 import { featuresRoutes } from './features_routes.ts';
 import { parseBody } from './json.ts';
 import { Metrics } from './metrics.ts';
@@ -35,6 +36,7 @@ export interface ServerOptions {
   readonly clock: Clock;
   readonly catalogs: Catalogs;
   readonly defineFeature: DefineFeature;
+  readonly pushEvents: PushEvents;
   /** Where requests may point for labels. */
   readonly data: DataRoots;
   /** Folder for training sets that requests build; exists. */
@@ -156,6 +158,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
       tags: [
         { name: 'features', description: 'Define, find and read features.' },
         { name: 'services', description: 'Read what a model asks for.' },
+        { name: 'events', description: 'Push events.' },
         { name: 'operation', description: 'Health and metrics.' },
       ],
     },
@@ -164,6 +167,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   onlineRoute(app, context);
   vectorsRoute(app, context);
   featuresRoutes(app, context);
+  eventsRoute(app, context);
   offlineRoute(app, context);
   operationRoutes(app, context);
   await app.ready();

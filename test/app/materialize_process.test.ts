@@ -32,7 +32,7 @@ async function pages(app: App, view: string): Promise<Map<string, string>> {
 }
 
 test('a killed run is taken up again and leaves what an undisturbed one leaves', async () => {
-  const other = await here.open(join(here.folder, 'undisturbed'));
+  const other = await here.open({ online: join(here.folder, 'undisturbed') });
   const [undisturbed] = await materialize(other, { views: ['spending'], workers: 1 });
   assert.deepEqual([undisturbed!.rows, undisturbed!.keys], [ROWS, CUSTOMERS]);
   const expected = await pages(other, 'spending');

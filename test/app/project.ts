@@ -4,6 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { type App, openApp } from '../../src/app/open.ts';
+import { type PushResult, push } from '../../src/app/push.ts';
+import { applyHere, type Streaming } from '../../src/app/streams.ts';
+import type { Clock } from '../../src/base/clock.ts';
 import { applyPlan, preparePlan } from '../../src/plan/index.ts';
 
 const FEATURES = `
@@ -27,8 +30,8 @@ export const latest = featureView({
 
 export interface Project {
   readonly folder: string;
-  /** Opens the app; `online` names another online store than the project's. */
-  open(online?: string): Promise<App>;
+  /** Opens the app; `online` names another online store than the project's, `clock` another clock than the machine's. */
+  open(options?: { readonly online?: string; readonly clock?: Clock }): Promise<App>;
   remove(): void;
 }
 
@@ -54,14 +57,29 @@ export async function project(features: string, sql: string): Promise<Project> {
   await connection.run(`COPY (${sql}) TO '${join(folder, 'data/payments.parquet')}'`);
   connection.closeSync();
   duckdb.closeSync();
-  const open = (online?: string) =>
+  const open: Project['open'] = ({ online, clock } = {}) =>
     openApp({
       projectDir: folder,
       environment: online === undefined ? {} : { SAMEWISE_ONLINE: `lmdb:${online}` },
+      clock,
     });
   const app = await open();
   const plan = await preparePlan(app.registry, await app.definitions());
   await applyPlan(app.registry, plan, { author: 'test', message: '', clock: app.clock });
   await app.close();
   return { folder, open, remove: () => rmSync(folder, { recursive: true }) };
+}
+
+/** Pushes rows, and has them applied in this process: in pages and in history when it resolves. */
+export async function pushRows(
+  app: App,
+  source: string,
+  rows: readonly object[],
+  change: Partial<Streaming> = {},
+): Promise<PushResult> {
+  const streaming = await app.streaming();
+  const request = { source, rows: rows as Record<string, unknown>[], wait: 'applied' } as const;
+  return push(streaming, request, (of, places) =>
+    applyHere({ ...streaming, ...change }, of, places),
+  );
 }

@@ -7,7 +7,6 @@ import { DuckDBInstance } from '@duckdb/node-api';
 import { tableFromIPC } from 'apache-arrow';
 import { materialize } from '../../src/app/materialize.ts';
 import type { App } from '../../src/app/open.ts';
-import { push } from '../../src/app/push.ts';
 import { manualClock } from '../../src/base/clock.ts';
 import { parseInstant } from '../../src/base/time.ts';
 import { compileView } from '../../src/model/index.ts';
@@ -15,7 +14,7 @@ import { catalogAt } from '../../src/plan/index.ts';
 import { readTimeline } from '../../src/timeline/index.ts';
 import { int64 } from '../../src/types/dtype.ts';
 import { encodeKey } from '../../src/types/key.ts';
-import { type Project, project } from './project.ts';
+import { type Project, project, pushRows } from './project.ts';
 
 const FEATURES = `
 import { count, entity, featureView, float64, int64, parquet, source, string, sum, timestamp } from 'samewise';
@@ -33,8 +32,7 @@ let here: Project;
 let app: App;
 beforeEach(async () => {
   here = await project(FEATURES, rowsSql([]));
-  const opened = await here.open();
-  app = { ...opened, clock: manualClock(parseInstant('2024-06-10')) };
+  app = await here.open({ clock: manualClock(parseInstant('2024-06-10')) });
 });
 afterEach(async () => {
   await app.close();
@@ -124,12 +122,12 @@ async function assertValues(
 
 for (const full of [true, false])
   test(`an event that was retracted does not come back after ${full ? 'a full' : 'an incremental'} build`, async () => {
-    await push(app, { source: 'payments', rows: [row(1, 1, 5), row(2, 1, 7)] });
+    await pushRows(app, 'payments', [row(1, 1, 5), row(2, 1, 7)]);
     tick();
-    await push(app, { source: 'payments', rows: [{ ...row(1, 1, 5), __op: 'retract' }] });
+    await pushRows(app, 'payments', [{ ...row(1, 1, 5), __op: 'retract' }]);
     await materialize(app, { full });
     tick();
-    await push(app, { source: 'payments', rows: [row(1, 1, 5)], batchId: 'again' });
+    await pushRows(app, 'payments', [row(1, 1, 5)]);
     await assertValues('spending', 1, 1n, 7);
     const [again] = await materialize(app, { views: ['spending'], full: true });
     assert.deepEqual(
@@ -143,28 +141,23 @@ test('a key of which all was retracted refuses what comes again, also if the ret
   await materialize(app);
   await writeFile([{ id: 1, customer: 1, amount: 5, op: 'retract', day: 20 }]);
   await materialize(app);
-  await push(app, { source: 'payments', rows: [row(1, 1, 5)] });
+  await pushRows(app, 'payments', [row(1, 1, 5)]);
   await assertValues('spending', 1, 0n, null);
   const [, [head]] = [await materialize(app, { full: true }), [await online('spending', 1)]];
   assert.deepEqual(head, [0n, null]);
   tick();
-  await push(app, { source: 'payments', rows: [row(1, 1, 5), row(3, 1, 2)] });
+  await pushRows(app, 'payments', [row(1, 1, 5), row(3, 1, 2)]);
   await assertValues('spending', 1, 1n, 2);
 });
 
-/** The app whose online store refuses pages, as if the process had ended when history had the push. */
-function cutOff(): App {
-  const { online } = app;
+/** An online store that refuses pages, as if the process had ended when the log had the push. */
+function cutOff(): App['online'] {
   const refuse = async () => {
     throw new Error('cut off');
   };
-  return {
-    ...app,
-    online: new Proxy(online, {
-      get: (target, name) =>
-        name === 'compareAndSet' ? refuse : (target as any)[name].bind(target),
-    }),
-  };
+  return new Proxy(app.online, {
+    get: (target, name) => (name === 'compareAndSet' ? refuse : (target as any)[name].bind(target)),
+  });
 }
 
 /** The app in which history must not be asked for single keys: who has neither page nor events needs no second look. */
@@ -177,14 +170,14 @@ function unasked(): App {
 }
 
 test('a row of a mutable source that was retracted does not come back by an older correction', async () => {
-  await push(app, { source: 'accounts', rows: [row(1, 1, 5), row(2, 1, 7)] });
+  await pushRows(app, 'accounts', [row(1, 1, 5), row(2, 1, 7)]);
   tick();
-  const older = { source: 'accounts', rows: [row(1, 1, 6)] };
-  await assert.rejects(push(cutOff(), older), /cut off/);
+  const older = [row(1, 1, 6)];
+  await assert.rejects(pushRows(app, 'accounts', older, { online: cutOff() }), /cut off/);
   tick();
-  await push(app, { source: 'accounts', rows: [{ ...row(1, 1, 6), __op: 'retract' }] });
+  await pushRows(app, 'accounts', [{ ...row(1, 1, 6), __op: 'retract' }]);
+  await assertValues('held', 1, 1n, 7);
   await materialize(app, { full: true });
-  await push(app, older);
   await assertValues('held', 1, 1n, 7);
 });
 
@@ -196,7 +189,7 @@ for (const customer of [1, null])
     await materialize(app);
     await assertValues('held', 1, 0n, null);
     await materialize(unasked(), { full: true });
-    await push(app, { source: 'accounts', rows: [row(1, 1, 6), row(2, 1, 7)] });
+    await pushRows(app, 'accounts', [row(1, 1, 6), row(2, 1, 7)]);
     await assertValues('held', 1, 1n, 7);
     await materialize(app, { full: true });
     await assertValues('held', 1, 1n, 7);

@@ -161,7 +161,8 @@ test('what is served for a payment at its own time is its training row, bit for 
       const entities = await query(
         `SELECT DISTINCT ${key} FROM ${text(project.path('some.parquet'))}`,
       );
-      const app = { registry, online, offline: project.store, clock };
+      const { store: offline } = project;
+      const app = { registry, online, offline, history: offline.historyLog, clock };
       const [made] = await materialize(app, { views: [view], entities });
       assert.equal(made!.keys, entities.length);
     }

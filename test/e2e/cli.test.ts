@@ -145,7 +145,7 @@ test('pushed events are in the next read, however often they are pushed', async 
   const value = async () => (await json(fresh, 'get', 'fraud_v1', ...GET)).features;
   const before = await value();
   const pushed = await json(fresh, 'push', 'transactions', 'new.csv');
-  assert.deepEqual([pushed.rows, pushed.fresh], [2, true]);
+  assert.deepEqual(pushed, { source: 'transactions', rows: 2, state: 'applied' });
   const now = await value();
   assert.equal(
     now.tx_count_1d,
@@ -153,9 +153,15 @@ test('pushed events are in the next read, however often they are pushed', async 
     'what lies on the very time is not before it',
   );
   assert.equal(now.last_5_amounts.at(-1), 1000);
-  const again = await json(fresh, 'push', 'transactions', 'new.csv');
-  assert.deepEqual([again.rows, again.fresh], [2, false]);
-  await json(fresh, 'push', 'transactions', 'new.csv', '--batch-id', 'another');
+  await json(fresh, 'push', 'transactions', 'new.csv');
+  const later = await json(fresh, 'push', 'transactions', 'new.csv', '--no-wait');
+  assert.equal(later.state, 'durable');
+  assert.deepEqual(await value(), now);
+  const [waiting] = await json(fresh, 'status');
+  assert.deepEqual([waiting.partitions[0].next, waiting.views[0].lag], [6, 2]);
+  await json(fresh, 'stream', 'run', '--catch-up');
+  const [status] = await json(fresh, 'status');
+  assert.deepEqual([status.views[0].lag, status.views[0].state], [0, 'fresh']);
   assert.deepEqual(await value(), now);
   // History has them too, once: a full run finds nothing to write.
   const [view] = await json(fresh, 'materialize', '--full');

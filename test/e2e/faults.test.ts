@@ -188,7 +188,7 @@ test('a push that is killed at any moment and repeated is there once, in history
     }
   }
   const again = await json(small, ...push);
-  assert.deepEqual([again.rows, again.fresh], [rows, false]);
+  assert.deepEqual([again.rows, again.state], [rows, 'applied']);
   const at = '2024-03-25T00:01:00Z';
   await json(small, 'snapshot', 'customer_spending', '--at', at, '--out', 's.parquet');
   const snapshot = await sql(`FROM '${small}/s.parquet' ORDER BY customer_id`);

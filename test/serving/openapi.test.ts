@@ -39,6 +39,7 @@ test('every route is in it, with what a reader needs', () => {
       'get /healthz',
       'get /metrics',
       'get /readyz',
+      'post /api/v1/events/{source}',
       'post /api/v1/features',
       'post /api/v1/features/offline',
       'post /api/v1/services/{service}/vectors',

@@ -3,7 +3,7 @@
 import { LIFETIME, type Window } from '../../src/aggregate/window.ts';
 import { manualClock } from '../../src/base/clock.ts';
 import { parseDuration } from '../../src/base/duration.ts';
-import { nearest } from '../../src/base/errors.ts';
+import { nearest, SamewiseError } from '../../src/base/errors.ts';
 import { parseInstant } from '../../src/base/time.ts';
 import {
   catalogOf,
@@ -313,6 +313,7 @@ export async function serverOver(
   const clock = manualClock(NOW_US);
   const failures: Failure[] = [];
   const trained: TrainingRequest[] = [];
+  const pushed: { contentType: string; text: string }[] = [];
   const offline = {
     async train(request: TrainingRequest) {
       trained.push(request);
@@ -344,6 +345,14 @@ export async function serverOver(
       const now = await registry.load();
       return { version: now.findLast((r) => r.name === madeView.name)!.version, created: true };
     },
+    async pushEvents({ source: name, contentType, body, wait }) {
+      if (name !== 'events')
+        throw new SamewiseError('app/unknown-source', `no source ${name}`, {
+          where: { source: name },
+        });
+      pushed.push({ contentType, text: new TextDecoder().decode(body) });
+      return { source: name, rows: 1, state: wait ?? 'durable' };
+    },
     data: { roots: ['/data'], realPath: async (path) => path },
     outputDir: '/out',
     version: '0.0.0',
@@ -353,7 +362,7 @@ export async function serverOver(
     refreshMs: 0,
     ...change,
   });
-  return { app, online, registry, clock, failures, trained };
+  return { app, online, registry, clock, failures, trained, pushed };
 }
 
 export { float64, int64, nearest, string, timestamp };

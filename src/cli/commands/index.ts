@@ -10,6 +10,7 @@ import { apply, plan } from './plan.ts';
 import { push } from './push.ts';
 import { retire } from './retire.ts';
 import { serve } from './serve.ts';
+import { status, stream } from './stream.ts';
 import { rebuild, snapshot, train } from './train.ts';
 import { verify } from './verify.ts';
 
@@ -26,6 +27,8 @@ export const COMMANDS: readonly ((program: Command) => void)[] = [
   get,
   serve,
   push,
+  stream,
+  status,
   features,
   jobs,
   retire,

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { command, whole, withApp } from '../command.ts';
+import { duration } from '../output.ts';
 import { version } from '../version.ts';
 
 /** `samewise serve`: the features over HTTP until a signal comes; requests in flight are finished. */
@@ -8,12 +9,17 @@ export function serve(program: Command): void {
     command('serve', 'serve features over HTTP', ['serve', 'serve --port 7000 --host 0.0.0.0'])
       .option('--port <n>', '0 takes any free one', whole, 7480)
       .option('--host <address>', 'where to listen; there is no authentication yet', '127.0.0.1')
-      .action((options: { port: number; host: string }, self: Command) =>
+      .option('--no-stream', 'leave applying events to `samewise stream run`')
+      .action((options: { port: number; host: string; stream: boolean }, self: Command) =>
         withApp(self, async ({ app, out, signal }) => {
           const { startServer } = await import('../../app/server.ts');
           const server = await startServer(app, {
             ...options,
             version: version(),
+            onStreamFailure: (source, error, restMs) =>
+              out.note(
+                `${source}: ${error instanceof Error ? error.message : String(error)}; tried again in ${duration(restMs)}`,
+              ),
             onFailure: (error, { method, url }) =>
               out.note(`${method} ${url}: ${error instanceof Error ? error.stack : String(error)}`),
           });

@@ -1,0 +1,215 @@
+/** The workers of a project's sources in this process: one a source, started again when it fails, as sources come and go. */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Clock } from '../base/clock.ts';
+import { SamewiseError } from '../base/errors.ts';
+import { canonicalJson } from '../base/hash.ts';
+import type { Source } from '../model/index.ts';
+import type { HistoryLog } from '../offline/history_contract.ts';
+import type { OnlineStore } from '../online/contract.ts';
+import type { Registry } from '../registry/contract.ts';
+import { readCheckpoint } from '../stream/checkpoint.ts';
+import type { EventLog, RecordPlace } from '../stream/contract.ts';
+import { readControl } from '../stream/control.ts';
+import type { StreamObserver } from '../stream/observer.ts';
+import { Worker } from '../stream/worker.ts';
+import { followViews, liveSources, viewsOfSource } from './live_sources.ts';
+import { openDecoder } from './open_log.ts';
+
+/** Workers of all processes of a project are one group. */
+const GROUP = 'samewise';
+/** How often it is asked whether the workers of other processes have applied something. */
+const ASK_MS = 50;
+/** After so long somebody who waits for it is told that it has not happened yet. */
+const MOST_WAIT_MS = 30_000;
+/** How often the registry is asked for sources that have come or gone. */
+const LOOK_MS = 1_000;
+/** A worker that failed rests for so long, twice as long after each failure in a row, and at most so long. */
+const FIRST_REST_MS = 1_000;
+const MOST_REST_MS = 30_000;
+
+/** What the workers work with: an app, or a test's own stores. */
+export interface Streaming {
+  readonly registry: Registry;
+  readonly online: OnlineStore;
+  readonly history: HistoryLog;
+  readonly log: EventLog;
+  readonly clock: Clock;
+}
+
+export interface StreamsOptions {
+  /** Only these sources; null: all, also those that are applied later. */
+  readonly sources: readonly string[] | null;
+  readonly observer: StreamObserver;
+  /** A worker has given up for now; it is started again after `restMs`. */
+  readonly onFailure: (source: string, error: unknown, restMs: number) => void;
+}
+
+/** The worker of one source as it runs, or rests. */
+interface Running {
+  readonly stop: AbortController;
+  readonly ended: Promise<void>;
+}
+
+/** Sleeps; an abort ends it at once. */
+export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  await pause(ms, undefined, { signal }).catch(() => {});
+}
+
+export class Streams {
+  readonly #app: Streaming;
+  readonly #options: StreamsOptions;
+  /** By source and definition: one whose definition has changed gets a worker that knows it. */
+  readonly #running = new Map<string, Running>();
+  /** By source. */
+  readonly #workers = new Map<string, Worker>();
+
+  constructor(app: Streaming, options: StreamsOptions) {
+    this.#app = app;
+    this.#options = options;
+  }
+
+  /**
+   * Runs workers until the signal aborts; then each finishes what it holds, and the promise resolves. Throws `app/unknown-source`
+   * for a name that is not registered.
+   */
+  async run(signal: AbortSignal): Promise<void> {
+    let head = -1;
+    while (!signal.aborted) {
+      const now = await this.#app.registry.head();
+      if (now !== head) await this.#follow(signal);
+      head = now;
+      await sleep(LOOK_MS, signal);
+    }
+    await Promise.all([...this.#running.values()].map(({ ended }) => ended));
+  }
+
+  /**
+   * Resolves when the pages of all live views of the source have what lies at these places, whichever process applies it. Rejects
+   * with `stream/not-applied-yet` when that takes half a minute.
+   */
+  applied = async (source: Source, places: readonly RecordPlace[]): Promise<void> => {
+    const given = new AbortController();
+    const here = this.#workers.get(source.name)?.reached(places, { signal: given.signal });
+    const elsewhere = async () => {
+      do await sleep(ASK_MS, given.signal);
+      while (!given.signal.aborted && !(await isApplied(this.#app, source, places)));
+    };
+    try {
+      const ways = [elsewhere(), tooLong(source, given.signal)];
+      // A worker that failed is started again; the events wait for it.
+      if (here !== undefined) ways.push(here.catch(() => elsewhere()));
+      await Promise.race(ways);
+    } finally {
+      given.abort();
+    }
+  };
+
+  async #follow(signal: AbortSignal): Promise<void> {
+    const sources = liveSources(await this.#app.registry.load(), this.#options.sources);
+    const live = new Map(sources.map((source) => [canonicalJson(source), source]));
+    for (const [name, { stop, ended }] of this.#running) {
+      if (live.has(name)) continue;
+      stop.abort();
+      await ended;
+      this.#running.delete(name);
+    }
+    for (const [name, source] of live) {
+      if (this.#running.has(name)) continue;
+      const stop = new AbortController();
+      const both = AbortSignal.any([signal, stop.signal]);
+      this.#running.set(name, { stop, ended: this.#runSource(source, both) });
+    }
+  }
+
+  async #runSource(source: Source, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#app;
+    const { observer, onFailure } = this.#options;
+    let restMs = FIRST_REST_MS;
+    while (!signal.aborted) {
+      const startedMs = clock.monotonicMs();
+      const worker = workerFor(this.#app, source, GROUP, observer);
+      this.#workers.set(source.name, worker);
+      try {
+        await worker.run(signal);
+      } catch (error) {
+        // It had worked for a while: this is a new failure.
+        if (clock.monotonicMs() - startedMs > MOST_REST_MS) restMs = FIRST_REST_MS;
+        onFailure(source.name, error, restMs);
+        await sleep(restMs, signal);
+        restMs = Math.min(MOST_REST_MS, restMs * 2);
+      } finally {
+        this.#workers.delete(source.name);
+      }
+    }
+  }
+}
+
+/**
+ * Applies what lies at these places in this process, beside whatever workers there are (they then find it done), and puts it into
+ * history.
+ */
+export async function applyHere(
+  app: Streaming,
+  source: Source,
+  places: readonly RecordPlace[],
+): Promise<void> {
+  const done = new AbortController();
+  // A group of its own: it need not wait for a partition that another one reads.
+  const worker = workerFor(app, source, `${GROUP}-${randomUUID()}`, {});
+  const running = worker.run(done.signal);
+  await Promise.race([worker.reached(places), running]).finally(() => done.abort());
+  await running;
+}
+
+function workerFor(
+  { registry, online, history, log, clock }: Streaming,
+  source: Source,
+  group: string,
+  observer: StreamObserver,
+): Worker {
+  return new Worker({
+    source,
+    log,
+    decoder: openDecoder(source),
+    online,
+    history,
+    views: followViews(registry, source.name),
+    clock,
+    group,
+    observer,
+    sleep,
+    random: Math.random,
+  });
+}
+
+async function isApplied(
+  { registry, online }: Streaming,
+  source: Source,
+  places: readonly RecordPlace[],
+): Promise<boolean> {
+  const last = new Map<string, bigint>();
+  for (const { partition, position } of places)
+    if (position > (last.get(partition) ?? -1n)) last.set(partition, position);
+  const control = await readControl(online, source.name);
+  for (const { program } of viewsOfSource(await registry.load(), source.name)) {
+    for (const [partition, position] of last) {
+      const place = { source: source.name, partition, viewId: program.id };
+      const at = (await readCheckpoint(online, place, control))?.at ?? null;
+      if (at === null || at.position < position) return false;
+    }
+  }
+  return true;
+}
+
+async function tooLong(source: Source, signal: AbortSignal): Promise<never> {
+  await sleep(MOST_WAIT_MS, signal);
+  throw new SamewiseError(
+    'stream/not-applied-yet',
+    `after ${MOST_WAIT_MS / 1000} s the events are durable, but not applied`,
+    {
+      where: { source: source.name },
+      hint: 'see `samewise status`: is the source paused, or does no worker run?',
+    },
+  );
+}
