@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { DuckDBConnection } from '@duckdb/node-api';
 import type { Clock } from '../../base/clock.ts';
 import { assert } from '../../base/errors.ts';
-import { US_PER_HOUR } from '../../base/time.ts';
+import { US_PER_DAY, US_PER_HOUR } from '../../base/time.ts';
 import type { Source } from '../../model/definitions.ts';
 import type { Running } from '../contract.ts';
 import { type Engine, name, rowsOf, text, withConnection } from './engine.ts';
@@ -27,6 +27,8 @@ import { copyQuery } from './write.ts';
 const LARGE_BYTES = 128 * 2 ** 20;
 /** So many small files of a day are worth it. */
 const MANY_FILES = 8;
+/** Nobody writes a file for so long. */
+const SCRATCH_US = US_PER_DAY;
 /** How long readers keep files that were replaced. */
 const KEPT_US = US_PER_HOUR;
 
@@ -49,10 +51,10 @@ export async function compactHistory(
   running: Running,
 ): Promise<{ before: number; after: number }> {
   const { files } = await readHistory(place);
-  const groups = groupsOf(files);
-  if (groups.length > 0) await mergeAll(place, context, source, groups, running);
+  if (groupsOf(files).length > 0) await mergeAll(place, context, source, running);
   await removeDropped(place, context.clock);
   await removeOrphans(place);
+  await removeScratch(place);
   const after = await readHistory(place);
   return { before: files.length, after: after.files.length };
 }
@@ -79,14 +81,15 @@ async function mergeAll(
   place: HistoryPlace,
   { engine, clock }: CompactContext,
   source: Source,
-  groups: readonly Group[],
   running: Running,
 ): Promise<void> {
   const begun = await changeHistory(place, (present) => ({
     ...present,
     compaction: present.compaction + 1,
   }));
-  const turn = begun.manifest!.compaction;
+  const turn = begun!.compaction;
+  // Only now: from here on nobody else replaces any of them.
+  const groups = groupsOf(begun!.files);
   const totalRows = groups.reduce((sum, { files }) => sum + rowsIn(files), 0);
   let rows = 0;
   await withConnection(engine, running.signal, async (connection) => {
@@ -122,12 +125,12 @@ async function merge(
       `SELECT sum(num_rows)::BIGINT AS n FROM parquet_file_metadata(${text(partial)})`,
     );
     assert(Number(counted!.n) === rowsIn(files), 'compaction keeps every row');
+    const print = filePrint(partial, scratch);
     await disk.flush(partial);
     const path = `${day}/${compactedFile(turn, attempt, 'parquet')}`;
     assert(await disk.link(partial, join(folder, path)), 'a turn belongs to one compaction');
     await disk.flush(join(folder, day));
-    const print = filePrint(join(folder, path), folder);
-    return { ...print, rows: rowsIn(files), ranges: rangesOf(files) };
+    return { ...print, path, rows: rowsIn(files), ranges: rangesOf(files) };
   } finally {
     await disk.remove(scratch);
   }
@@ -150,7 +153,7 @@ async function replace(
 ): Promise<boolean> {
   const old = new Set(files.map(({ path }) => path));
   const atUs = clock.nowUs();
-  const { manifest } = await changeHistory(place, (present) => {
+  const replaced = await changeHistory(place, (present) => {
     if (present.compaction !== turn) return null;
     return {
       ...present,
@@ -158,7 +161,7 @@ async function replace(
       dropped: [...present.dropped, ...[...old].map((path) => ({ path, atUs }))],
     };
   });
-  return manifest !== null;
+  return replaced !== null;
 }
 
 function rowsIn(files: readonly HistoryFile[]): number {
@@ -166,16 +169,18 @@ function rowsIn(files: readonly HistoryFile[]): number {
 }
 
 function rangesOf(files: readonly HistoryFile[]): Range[] {
-  const found = new Map<string, Range>();
-  for (const range of files.flatMap(({ ranges }) => ranges)) {
-    const { partition, first, last } = found.get(range.partition) ?? range;
-    found.set(partition, {
-      partition,
-      first: first < range.first ? first : range.first,
-      last: last > range.last ? last : range.last,
-    });
-  }
-  return [...found.values()];
+  const partitions = Map.groupBy(
+    files.flatMap(({ ranges }) => ranges),
+    ({ partition }) => partition,
+  );
+  return [...partitions].map(([partition, ranges]) => {
+    let { first, last } = ranges[0]!;
+    for (const range of ranges) {
+      if (range.first < first) first = range.first;
+      if (range.last > last) last = range.last;
+    }
+    return { partition, first, last };
+  });
 }
 
 /** Removes files that were replaced an hour ago. */
@@ -213,6 +218,21 @@ async function removeOrphans(place: HistoryPlace): Promise<void> {
       if (!named.has(path) && isLost(file, positions, manifest))
         await disk.remove(join(folder, path));
     }
+}
+
+/** Removes what was being written a day ago, when its writer came to an end; by the disk's own clock, as it stamps files. */
+async function removeScratch({ disk, folder }: HistoryPlace): Promise<void> {
+  const scratch = join(folder, SCRATCH);
+  const names = await disk.names(scratch);
+  if (names.length === 0) return;
+  const fresh = await disk.scratch(scratch);
+  const nowUs = disk.changedUs(fresh)!;
+  await disk.remove(fresh);
+  for (const name of names) {
+    const changedUs = disk.changedUs(join(scratch, name));
+    if (changedUs !== null && changedUs <= nowUs - SCRATCH_US)
+      await disk.remove(join(scratch, name));
+  }
 }
 
 function isLost(

@@ -2,6 +2,7 @@
 import { closeSync, fstatSync, openSync, readFileSync, statSync } from 'node:fs';
 import { link, mkdir, mkdtemp, open, readdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { InstantUs } from '../../base/time.ts';
 
 /** A file that is being read. */
 export interface Held {
@@ -26,6 +27,8 @@ export interface Disk {
   flush(path: string): Promise<void>;
   /** Gives a file a second name; false if that is taken. */
   link(from: string, to: string): Promise<boolean>;
+  /** When a file or folder was last changed; null if it is not there. */
+  changedUs(path: string): InstantUs | null;
   /** Removes a file or a folder with all that is in it, if it is there. */
   remove(path: string): Promise<void>;
 }
@@ -70,6 +73,10 @@ export const machineDisk: Disk = {
         throw error;
       },
     ),
+  changedUs: (path) => {
+    const stat = statSync(path, { throwIfNoEntry: false });
+    return stat === undefined ? null : Math.floor(stat.mtimeMs * 1000);
+  },
   remove: (path) => rm(path, { recursive: true, force: true }),
 };
 

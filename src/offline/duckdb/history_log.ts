@@ -67,18 +67,25 @@ async function add(
 ): Promise<boolean> {
   check(commit);
   if (!follows(await readHistory(place), commit)) return false;
-  const written = await writeCommit(place, context, commit);
-  let known = false;
-  const { manifest, untried } = await changeHistory(place, (present) => {
-    known = has(present, written);
-    return known || !follows(present, commit) ? null : withCommit(present, commit, written);
-  });
-  if (manifest !== null || known) return true;
-  // Nobody names them, nor ever will.
-  if (untried)
-    for (const { path } of [...written.files, ...written.deadLetters])
-      await place.disk.remove(join(place.folder, path));
-  return false;
+  const written: Written = { files: [], deadLetters: [] };
+  const fate = { made: false };
+  try {
+    await writeCommit(place, context, commit, written);
+    let known = false;
+    const change = (present: HistoryManifest): HistoryManifest | null => {
+      known = has(present, written);
+      return known || !follows(present, commit) ? null : withCommit(present, commit, written);
+    };
+    return (await changeHistory(place, change, fate)) !== null || known;
+  } finally {
+    if (!fate.made) await removeWritten(place, written);
+  }
+}
+
+/** Nobody names these files, nor ever will. If they cannot be removed now, compaction does it. */
+async function removeWritten({ disk, folder }: HistoryPlace, written: Written): Promise<void> {
+  for (const { path } of [...written.files, ...written.deadLetters])
+    await disk.remove(join(folder, path)).catch(() => undefined);
 }
 
 function check({

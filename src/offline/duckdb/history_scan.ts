@@ -62,7 +62,9 @@ export async function streamDiffers(
   const behind = [...positions].flatMap(([name, position]) => {
     const now = partitions.get(name)?.position;
     if (now !== undefined && now >= position) return [];
-    return [`the history of partition ${name} ends at ${now ?? 'nothing'}, was read to ${position}`];
+    return [
+      `the history of partition ${name} ends at ${now ?? 'nothing'}, was read to ${position}`,
+    ];
   });
   const read = files.filter((file) => begunIn(file, positions));
   const folder = sourceFolder(historyDir, source);

@@ -33,36 +33,32 @@ export async function readHistory(place: HistoryPlace): Promise<HistoryManifest>
   return newest?.manifest ?? emptyHistory(place.source);
 }
 
-/** What became of a change. */
-export interface Changed {
-  /** The manifest that has it; null: `change` did not want it any more. */
-  readonly manifest: HistoryManifest | null;
-  /** True only if no manifest was made for it, so that nothing can ever refer to its files. */
-  readonly untried: boolean;
+/** Whether a manifest was made of a change, or may have been; until then nothing refers to its files. */
+export interface Fate {
+  made: boolean;
 }
 
 /**
  * Puts `change` on top of what there is: it is told the present manifest, perhaps several times, and gives the next one, or null
- * to leave things as they are. Durable and seen by all when it resolves.
+ * to leave things as they are; gives the one that has it. Durable and seen by all when it resolves.
  */
 export async function changeHistory(
   place: HistoryPlace,
   change: (present: HistoryManifest) => HistoryManifest | null,
-): Promise<Changed> {
+  fate: Fate = { made: false },
+): Promise<HistoryManifest | null> {
   const manifests = join(place.folder, MANIFESTS);
-  let untried = true;
   for (;;) {
     const newest = (await holdNewest(place)) ?? (await begin(place));
     try {
       const wanted = change(newest.manifest);
-      if (wanted === null) return { manifest: null, untried };
+      if (wanted === null) return null;
       const next = { ...wanted, number: newest.manifest.number + 1 };
       const path = join(manifests, manifestName(next.number));
-      if (!(await create(place, path, encodeHistory(next)))) continue;
-      untried = false;
+      if (!(await create(place, path, encodeHistory(next), fate))) continue;
       if (!newest.held.stillThere()) continue;
       await removeOld(place);
-      return { manifest: next, untried };
+      return next;
     } finally {
       newest.held.close();
     }
@@ -102,11 +98,8 @@ async function holdNewest({ disk, folder, source }: HistoryPlace): Promise<Newes
 async function begin(place: HistoryPlace): Promise<Newest> {
   const { disk, folder, source } = place;
   await disk.folder(join(folder, MANIFESTS));
-  await create(
-    place,
-    join(folder, MANIFESTS, manifestName(0)),
-    encodeHistory(emptyHistory(source)),
-  );
+  const path = join(folder, MANIFESTS, manifestName(0));
+  await create(place, path, encodeHistory(emptyHistory(source)), { made: false });
   return (await holdNewest(place))!;
 }
 
@@ -115,6 +108,7 @@ async function create(
   { disk, folder }: HistoryPlace,
   path: string,
   text: string,
+  fate: Fate,
 ): Promise<boolean> {
   await disk.folder(join(folder, SCRATCH));
   const scratch = await disk.scratch(join(folder, SCRATCH));
@@ -122,7 +116,12 @@ async function create(
     const partial = join(scratch, 'manifest');
     await disk.write(partial, text);
     await disk.flush(partial);
-    if (!(await disk.link(partial, path))) return false;
+    const before = fate.made;
+    fate.made = true;
+    if (!(await disk.link(partial, path))) {
+      fate.made = before;
+      return false;
+    }
     await disk.flush(join(folder, MANIFESTS));
     return true;
   } finally {

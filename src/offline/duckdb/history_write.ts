@@ -1,11 +1,11 @@
 /** The files of a commit: rows by the date of their event, and dead letters. */
 import { join } from 'node:path';
+import { assert } from '../../base/errors.ts';
 import { US_PER_DAY } from '../../base/time.ts';
 import type { Schema } from '../../types/batch.ts';
-import { type Column, columnOf } from '../../types/column.ts';
-import { bool, int64, string, timestamp } from '../../types/dtype.ts';
+import type { Column } from '../../types/column.ts';
+import { bool, int32, int64, string, timestamp } from '../../types/dtype.ts';
 import type { HistoryCommit } from '../history_contract.ts';
-import { takeRows } from './columns.ts';
 import { encodeDeadLetters } from './dead_letters.ts';
 import { type Engine, name, text, withConnection } from './engine.ts';
 import type { Feeds } from './feed.ts';
@@ -13,89 +13,123 @@ import { filePrint } from './fingerprints.ts';
 import type { DeadLetterFile, HistoryFile, Range } from './history_manifest.ts';
 import { commitFile, DEAD_LETTERS, dateFolder, SCRATCH } from './history_names.ts';
 import type { HistoryPlace } from './history_store.ts';
-import { copyQuery } from './write.ts';
 
-/** What a commit adds. */
+/** What a commit adds, as far as it is written. */
 export interface Written {
-  readonly files: readonly HistoryFile[];
-  readonly deadLetters: readonly DeadLetterFile[];
+  readonly files: HistoryFile[];
+  readonly deadLetters: DeadLetterFile[];
+}
+
+interface WriteContext {
+  readonly engine: Engine;
+  readonly feeds: Feeds;
 }
 
 /** Greatest position that DuckDB's own integers hold. */
 const MAX_INT64 = 2n ** 63n - 1n;
 
-/** Writes the files of a commit, durably, under names that are theirs alone. */
+/** Days that are written at a time: DuckDB holds a file of each open. */
+const DAYS = 64;
+
+/** Writes the files of a commit, durably, under names that are theirs alone. Each is in `written` as soon as it has its name. */
 export async function writeCommit(
   place: HistoryPlace,
-  { engine, feeds }: { readonly engine: Engine; readonly feeds: Feeds },
+  context: WriteContext,
   commit: HistoryCommit,
-): Promise<Written> {
+  written: Written,
+): Promise<void> {
   const { disk, folder } = place;
-  if (commit.rows.length === 0 && commit.deadLetters.length === 0)
-    return { files: [], deadLetters: [] };
+  if (commit.rows.length === 0 && commit.deadLetters.length === 0) return;
   await disk.folder(join(folder, SCRATCH));
   const scratch = await disk.scratch(join(folder, SCRATCH));
   try {
-    const files = await withConnection(engine, undefined, async (connection) => {
-      const schema = feedSchema(commit);
-      const columns = feedColumns(commit, schema);
-      const days = rowsByDay(commit);
-      const written: HistoryFile[] = [];
-      for (const [day, rows] of days) {
-        const partial = join(scratch, String(day));
-        const whole = days.size === 1;
-        const piece = whole ? columns : columns.map((column) => takeRows(column, rows));
-        await feeds.use(connection, { schema, pieces: [piece].values() }, (from) =>
-          copyQuery(connection, fileQuery(commit, from), 'parquet', partial),
-        );
-        const range = rangeOf(commit.partition, commit.positions, rows);
-        const path = await placeFile(place, partial, dateFolder(day), range, 'parquet');
-        written.push({
-          ...filePrint(join(folder, path), folder),
-          rows: rows.length,
-          ranges: [range],
-        });
-      }
-      return written;
-    });
-    const deadLetters = await writeDeadLetters(place, scratch, commit);
+    if (commit.rows.length > 0) await writeRows(place, context, scratch, commit, written);
+    if (commit.deadLetters.length > 0) await writeDeadLetters(place, scratch, commit, written);
     // A folder of a day may be new to another process as well, which then waits for nobody to make it durable.
     await disk.flush(folder);
-    return { files, deadLetters };
   } finally {
     await disk.remove(scratch);
   }
+}
+
+async function writeRows(
+  place: HistoryPlace,
+  { engine, feeds }: WriteContext,
+  scratch: string,
+  commit: HistoryCommit,
+  written: Written,
+): Promise<void> {
+  const dayOf = daysOf(commit);
+  const days = daysIn(commit, dayOf);
+  const schema = feedSchema(commit);
+  const columns = feedColumns(commit, schema, dayOf);
+  const table = name(engine.tableName('commit'));
+  await withConnection(engine, undefined, async (connection) => {
+    // By way of a table: DuckDB's writer would spin while it waits for JavaScript.
+    await feeds.use(connection, { schema, pieces: [columns].values() }, (from) =>
+      connection.run(`CREATE TEMP TABLE ${table} AS ${fileQuery(commit, from)}`),
+    );
+    for (let at = 0; at < days.length; at += DAYS) {
+      const some = days.slice(at, at + DAYS);
+      const into = join(scratch, `days-${at}`);
+      await connection.run(
+        `COPY (SELECT * FROM ${table} WHERE ${DAY} BETWEEN ${some[0]!.day} AND ${some.at(-1)!.day}) TO ${text(into)} (FORMAT parquet, PARTITION_BY (${DAY}), FILENAME_PATTERN 'rows')`,
+      );
+      const placed = some.map(({ day, rows, range }) =>
+        placeDay(place, join(into, `${DAY}=${day}`), { day, rows, range }, written),
+      );
+      for (const one of await Promise.allSettled(placed))
+        if (one.status === 'rejected') throw one.reason;
+    }
+  });
+}
+
+async function placeDay(
+  place: HistoryPlace,
+  from: string,
+  { day, rows, range }: Day,
+  { files }: Written,
+): Promise<void> {
+  const names = await place.disk.names(from);
+  assert(names.length === 1, 'all rows of a day are in one file');
+  const partial = join(from, names[0]!);
+  const print = filePrint(partial, from);
+  await placeFile(place, partial, dateFolder(day), range, 'parquet', (path) =>
+    files.push({ ...print, path, rows, ranges: [range] }),
+  );
 }
 
 async function writeDeadLetters(
   place: HistoryPlace,
   scratch: string,
   { partition, deadLetters }: HistoryCommit,
-): Promise<DeadLetterFile[]> {
-  if (deadLetters.length === 0) return [];
+  written: Written,
+): Promise<void> {
   const partial = join(scratch, DEAD_LETTERS);
   await place.disk.write(partial, encodeDeadLetters(deadLetters));
   const first = deadLetters[0]!.position;
   const range = { partition, first, last: deadLetters.at(-1)!.position };
-  const path = await placeFile(place, partial, DEAD_LETTERS, range, 'ndjson');
-  return [{ path, range, states: [['open', deadLetters.length]] }];
+  await placeFile(place, partial, DEAD_LETTERS, range, 'ndjson', (path) =>
+    written.deadLetters.push({ path, range, states: [['open', deadLetters.length]] }),
+  );
 }
 
-/** Moves a whole file to where it stays; gives its path inside the source's folder. */
+/** Gives a whole file the name under which it stays; tells its path inside the source's folder. */
 async function placeFile(
   { disk, folder }: HistoryPlace,
   partial: string,
   to: string,
   range: Range,
   ending: string,
-): Promise<string> {
+  onPlaced: (path: string) => void,
+): Promise<void> {
   await disk.flush(partial);
   await disk.folder(join(folder, to));
   for (let attempt = 0; ; attempt++) {
     const path = `${to}/${commitFile(range, attempt, ending)}`;
     if (!(await disk.link(partial, join(folder, path)))) continue;
-    await disk.flush(join(folder, to));
-    return path;
+    onPlaced(path);
+    return disk.flush(join(folder, to));
   }
 }
 
@@ -103,6 +137,7 @@ async function placeFile(
 const ARRIVAL = '__arrival_us';
 const RETRACT = '__op';
 const POSITION = '__position';
+const DAY = '__day';
 
 function feedSchema({ source, retract, to }: HistoryCommit): Schema {
   return [
@@ -111,10 +146,11 @@ function feedSchema({ source, retract, to }: HistoryCommit): Schema {
     { name: ARRIVAL, dtype: timestamp },
     ...(retract === null ? [] : [{ name: RETRACT, dtype: bool }]),
     { name: POSITION, dtype: to.position <= MAX_INT64 ? int64 : string },
+    { name: DAY, dtype: int32 },
   ];
 }
 
-function feedColumns(commit: HistoryCommit, schema: Schema): Column[] {
+function feedColumns(commit: HistoryCommit, schema: Schema, dayOf: Int32Array): Column[] {
   const { rows, arrivalUs, retract, positions } = commit;
   const { length } = rows;
   return schema.map(({ name: column, dtype }): Column => {
@@ -122,8 +158,11 @@ function feedColumns(commit: HistoryCommit, schema: Schema): Column[] {
     if (column === ARRIVAL)
       return { ...common, kind: 'timestamp', dtype: timestamp, data: arrivalUs };
     if (column === RETRACT) return { ...common, kind: 'bool', dtype: bool, data: retract! };
+    if (column === DAY) return { ...common, kind: 'int32', dtype: int32, data: dayOf };
     if (column === POSITION)
-      return columnOf(dtype, dtype.kind === 'int64' ? positions : positions.map(String));
+      return dtype.kind === 'int64'
+        ? { ...common, kind: 'int64', dtype, data: BigInt64Array.from(positions) }
+        : { ...common, kind: 'string', dtype: string, data: positions.map(String) };
     return rows.columns[column]!;
   });
 }
@@ -132,11 +171,11 @@ function fileQuery({ source, partition, retract }: HistoryCommit, from: string):
   const columns = source.columns.map((column) => name(column.name));
   const op =
     retract === null ? `'upsert'` : `CASE WHEN ${RETRACT} THEN 'retract' ELSE 'upsert' END`;
-  return `SELECT ${columns.join(', ')}, epoch_us(${ARRIVAL}) AS __arrival_us, ${op} AS __op, ${text(partition)} AS __partition, ${POSITION}::VARCHAR AS __position FROM ${from}`;
+  return `SELECT ${columns.join(', ')}, epoch_us(${ARRIVAL}) AS __arrival_us, ${op} AS __op, ${text(partition)} AS __partition, ${POSITION}::VARCHAR AS __position, ${DAY} FROM ${from}`;
 }
 
-/** Row numbers by day since 1970; a retract without an event time counts as of its arrival, as it does when it is read. */
-function rowsByDay({ source, rows, arrivalUs }: HistoryCommit): Map<number, Int32Array> {
+/** The day of each row, since 1970; a retract without an event time counts as of its arrival, as it does when it is read. */
+function daysOf({ source, rows, arrivalUs }: HistoryCommit): Int32Array {
   const times = rows.columns[source.eventTime]!;
   const data = times.data as Float64Array | Int32Array;
   const unit = times.kind === 'date' ? US_PER_DAY : 1;
@@ -145,20 +184,31 @@ function rowsByDay({ source, rows, arrivalUs }: HistoryCommit): Map<number, Int3
     const timeUs = times.validity?.[row] === 0 ? arrivalUs[row]! : data[row]! * unit;
     days[row] = Math.floor(timeUs / US_PER_DAY);
   }
-  const counts = new Map<number, number>();
-  for (const day of days) counts.set(day, (counts.get(day) ?? 0) + 1);
-  const found = new Map(
-    [...counts].sort(([a], [b]) => a - b).map(([day, n]) => [day, new Int32Array(n)]),
-  );
-  const filled = new Map<number, number>();
-  days.forEach((day, row) => {
-    const at = filled.get(day) ?? 0;
-    found.get(day)![at] = row;
-    filled.set(day, at + 1);
-  });
-  return found;
+  return days;
 }
 
-function rangeOf(partition: string, positions: readonly bigint[], rows: Int32Array): Range {
-  return { partition, first: positions[rows[0]!]!, last: positions[rows.at(-1)!]! };
+interface Day {
+  readonly day: number;
+  readonly rows: number;
+  readonly range: Range;
+}
+
+/** The days that have rows, in order. */
+function daysIn({ partition, positions }: HistoryCommit, dayOf: Int32Array): Day[] {
+  const found = new Map<number, { rows: number; first: number; last: number }>();
+  dayOf.forEach((day, row) => {
+    const known = found.get(day);
+    if (known === undefined) found.set(day, { rows: 1, first: row, last: row });
+    else {
+      known.rows++;
+      known.last = row;
+    }
+  });
+  return [...found]
+    .sort(([a], [b]) => a - b)
+    .map(([day, { rows, first, last }]) => ({
+      day,
+      rows,
+      range: { partition, first: positions[first]!, last: positions[last]! },
+    }));
 }

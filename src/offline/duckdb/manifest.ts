@@ -161,7 +161,10 @@ export function readManifest(path: string): Manifest {
   if (sha256 !== sha256Hex(canonicalJson(manifest)))
     throw bad('the manifest is damaged: its content does not match its hash');
   const sources = Object.fromEntries(
-    Object.entries(manifest.sources).map(([source, read]) => [source, { ...read, positions: read.positions ?? {} }]),
+    Object.entries(manifest.sources).map(([source, read]) => [
+      source,
+      { ...read, positions: read.positions ?? {} },
+    ]),
   );
   return { ...manifest, version: MANIFEST_VERSION, sources };
 }
