@@ -31,10 +31,18 @@ import {
   type Vector,
 } from 'apache-arrow';
 import fc from 'fast-check';
-import type { SamewiseError } from '../../src/base/errors.ts';
+import { SamewiseError } from '../../src/base/errors.ts';
 import { rowsOfBody } from '../../src/stream/decode/index.ts';
 import type { Schema } from '../../src/types/batch.ts';
-import { type Dtype, date, float64, int64, string, timestamp } from '../../src/types/dtype.ts';
+import {
+  type Dtype,
+  date,
+  float64,
+  int64,
+  list,
+  string,
+  timestamp,
+} from '../../src/types/dtype.ts';
 import type { Scalar } from '../../src/types/scalar.ts';
 import { cases } from '../support/cases.ts';
 import { assertSameRow, bytesOf, jsonTextOf, sourceOf, tables } from './decode_support.ts';
@@ -67,7 +75,7 @@ test('rows of any types come back from JSON, from lines and from Arrow', async (
         for (const [i, values] of read.entries()) assertSameRow(columns, values, rows[i]!);
       }
     }),
-    { numRuns: cases(150) },
+    { numRuns: cases(60) },
   );
 });
 
@@ -150,6 +158,46 @@ test('Arrow’s other types mean what they mean, exactly', async () => {
   assert.equal(await read(new Decimal(0, 10, 128), cents, int64), 12345n);
   assert.equal(await read(new Dictionary(new Utf8(), new Int32()), 'DE', string), 'DE');
   await assert.rejects(read(new TimeMillisecond(), 5, timestamp), { code: 'types/wrong-type' });
+});
+
+test('random and damaged bytes of Arrow are rows or coded errors, and cost no more than they hold', async () => {
+  const of = sourceOf([
+    ...source.columns,
+    { name: 's', dtype: list(string) },
+    { name: 'd', dtype: string },
+  ]);
+  const table = new Table({
+    id: vectorOf(new Int64(), [1n, null]),
+    s: vectorOf(new List(new Field('item', new Utf8(), true)), [['a', null, 'bcd'], null]),
+    d: vectorOf(new Dictionary(new Utf8(), new Int32()), ['x', 'y']),
+  });
+  for (const format of ['stream', 'file'] as const) {
+    const whole = tableToIPC(table, format);
+    const damaged = fc
+      .tuple(
+        fc.array(fc.tuple(fc.nat(whole.length - 1), fc.nat(255)), { maxLength: 4 }),
+        fc.nat(whole.length),
+        fc.boolean(),
+      )
+      .map(([changes, length, cut]) => {
+        const copy = whole.slice();
+        for (const [at, byte] of changes) copy[at] = byte;
+        return cut ? copy.subarray(0, length) : copy;
+      });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.oneof({ weight: 1, arbitrary: fc.uint8Array() }, { weight: 9, arbitrary: damaged }),
+        async (body) => {
+          try {
+            await rowsOf(STREAM, body, of);
+          } catch (error) {
+            if (!(error instanceof SamewiseError)) throw error;
+          }
+        },
+      ),
+      { numRuns: cases(1000) },
+    );
+  }
 });
 
 function arrowOf(

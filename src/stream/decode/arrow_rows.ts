@@ -14,8 +14,9 @@ import {
 import { inContext, SamewiseError } from '../../base/errors.ts';
 import type { Source } from '../../model/definitions.ts';
 import type { Dtype } from '../../types/dtype.ts';
+import { badArrow, checkedArrow } from './arrow_check.ts';
 import type { JsonObject } from './json_values.ts';
-import { type BodyLimits, checkRowCount } from './limits.ts';
+import type { BodyLimits } from './limits.ts';
 import { OP_FIELD, textOf } from './records.ts';
 import { bigEndian, dayFor, decimalFor, instantFor, type PerSecond } from './typed_values.ts';
 
@@ -32,8 +33,7 @@ const MS_PER_DAY = 86_400_000;
 
 /** Throws `stream/bad-arrow`, `stream/too-many-rows`, and `types/…` with row and column. */
 export function rowsOfArrow(source: Source, body: Uint8Array, limits: BodyLimits): JsonObject[] {
-  const table = tableOf(body);
-  checkRowCount(table.numRows, limits);
+  const table = tableOf(checkedArrow(body, limits));
   const rows: Record<string, unknown>[] = Array.from({ length: table.numRows }, () => ({}));
   for (const [i, field] of table.schema.fields.entries()) {
     const dtype = source.columns.find(({ name }) => name === field.name)?.dtype;
@@ -45,17 +45,12 @@ export function rowsOfArrow(source: Source, body: Uint8Array, limits: BodyLimits
   return rows;
 }
 
-function tableOf(body: Uint8Array): Table {
+function tableOf(bytes: Uint8Array): Table {
   try {
-    // The library reads numbers in place, which asks for a buffer that begins where a number may.
-    return tableFromIPC(body.byteOffset % 8 === 0 ? body : body.slice());
+    return tableFromIPC(bytes);
   } catch (error) {
-    throw bad((error as Error).message);
+    throw badArrow((error as Error).message);
   }
-}
-
-function bad(why: string): SamewiseError {
-  return new SamewiseError('stream/bad-arrow', `the body is not Arrow IPC: ${why}`);
 }
 
 function fill(rows: Record<string, unknown>[], column: string, dtype: Dtype, vector: Vector): void {
@@ -75,7 +70,7 @@ function valueAt(chunk: Data, read: Read, index: number): unknown {
 function readerOf(chunk: Data, dtype: Dtype): Read {
   const { type, stride } = chunk;
   if (chunk.nullCount > 0 && (chunk.nullBitmap?.length ?? 0) * 8 < chunk.offset + chunk.length)
-    throw bad('a bitmap of nulls is too short');
+    throw badArrow('a bitmap of nulls is too short');
   if (DataType.isNull(type)) return () => null;
   if (DataType.isBool(type)) {
     const bits = atLeast(chunk, Math.ceil((chunk.offset + chunk.length) / 8)) as Uint8Array;
@@ -124,7 +119,7 @@ function readerOf(chunk: Data, dtype: Dtype): Read {
 /** The values of a chunk, of which there are enough. */
 function atLeast(chunk: Data, count = chunk.length): ArrayLike<unknown> & ArrayBufferView {
   const values = chunk.values as (ArrayLike<unknown> & ArrayBufferView) | undefined;
-  if (values === undefined || values.length < count) throw bad('a buffer is too short');
+  if (values === undefined || values.length < count) throw badArrow('a buffer is too short');
   return values;
 }
 
@@ -136,11 +131,11 @@ function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Arra
 function rangeAt(chunk: Data, size: number): (index: number) => readonly [number, number] {
   const { valueOffsets } = chunk;
   if (valueOffsets === undefined || valueOffsets.length <= chunk.length)
-    throw bad('offsets are missing');
+    throw badArrow('offsets are missing');
   return (i) => {
     const from = Number(valueOffsets[i]);
     const to = Number(valueOffsets[i + 1]);
-    if (from < 0 || to < from || to > size) throw bad('an offset is out of range');
+    if (from < 0 || to < from || to > size) throw badArrow('an offset is out of range');
     return [from, to];
   };
 }
@@ -163,13 +158,13 @@ function dictionaryAt(chunk: Data<Dictionary>, dtype: Dtype): Read {
       if (index < data.length) return valueAt(data, read, index);
       index -= data.length;
     }
-    throw bad('a dictionary has no such value');
+    throw badArrow('a dictionary has no such value');
   };
 }
 
 function listAt(chunk: Data, dtype: Dtype): Read {
   const items = chunk.children[0];
-  if (items === undefined) throw bad('a list has no values');
+  if (items === undefined) throw badArrow('a list has no values');
   const of: Dtype =
     dtype.kind === 'list' ? dtype.of : dtype.kind === 'vector' ? { kind: 'float32' } : dtype;
   const read = readerOf(items, of);
@@ -180,7 +175,7 @@ function listAt(chunk: Data, dtype: Dtype): Read {
       : (i: number) => [i * size, (i + 1) * size] as const;
   return (i) => {
     const [from, to] = range(i);
-    if (to > items.length) throw bad('a list is too short');
+    if (to > items.length) throw badArrow('a list is too short');
     return Array.from({ length: to - from }, (_, k) => valueAt(items, read, from + k));
   };
 }
