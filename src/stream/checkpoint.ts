@@ -26,7 +26,11 @@ export async function readCheckpoint(
   control: Control,
 ): Promise<{ at: Checkpoint | null } | null> {
   const stored = await readJson<Stored>(online, nameOf(source, partition, viewId));
-  if (stored === null) return null;
+  if (stored === null) {
+    // History had nothing of the partition when the view was handed over: all of it is the stream's.
+    const handed = await readJson<true>(online, handedName(source, viewId));
+    return handed === null ? null : { at: null };
+  }
   return { at: rewound(stored.at && read(stored.at), stored.rewind, partition, control) };
 }
 
@@ -84,6 +88,7 @@ export async function handOver(
     if (before?.at && before.at.position >= position) continue;
     await writeCheckpoint(online, place, { position, arrivalUs, newestUs }, control.generation);
   }
+  await writeJson(online, handedName(view.source, view.viewId), true);
 }
 
 /** Checkpoints of the past of a partition, by position. */
@@ -112,6 +117,10 @@ export async function addMark(
 
 function nameOf(source: string, partition: string, viewId: string): string {
   return `stream/${source}/${partition}/${viewId}`;
+}
+
+function handedName(source: string, viewId: string): string {
+  return `stream/${source}/handed/${viewId}`;
 }
 
 function marksOf(source: string, partition: string): string {

@@ -95,6 +95,8 @@ export class PartitionReader {
       this.#views.set(program.id, { program, at, kept: found === null ? undefined : found.at });
     }
     this.#generation = control.generation;
+    // Said at once: once history has more, nobody could tell any more where the view began.
+    await this.keepCheckpoints();
     const least = this.#least();
     return this.at !== null && (least === null || least.position < this.at.position);
   }

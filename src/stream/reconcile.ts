@@ -23,8 +23,8 @@ import { readPlaces } from './row_index.ts';
 const CHUNK = 1_000;
 
 /**
- * `missing`: history has the event, the page has not. `late`: likewise, and it came so late that this is by design. `extra`: the
- * page has it, history has not. `other`: both have it with different content. `damaged`: the page cannot be read.
+ * `missing`: history has the event, the page has not. `extra`: the page has it, history has not. `other`: both have it with different
+ * content. `late`: any of these, because what history has came later than the source allows. `damaged`: the page cannot be read.
  */
 export type Cause = 'missing' | 'late' | 'extra' | 'other' | 'damaged';
 
@@ -257,6 +257,13 @@ class Reconciling {
     // What arrived later may be in the page and not in history yet.
     const newerUs = (tail && boundOf(tail.positions, state)) ?? Number.POSITIVE_INFINITY;
     const isNewer = (row: number) => arrivalOf(events, row) > newerUs;
+    const isLate = (event: { readonly timeUs: InstantUs; readonly arrivalUs: InstantUs }) =>
+      !mutable && event.arrivalUs - event.timeUs > latenessUs;
+    const differs = (cause: Cause, event: NonNullable<Difference['event']>): Difference => ({
+      key,
+      cause: isLate(event) ? 'late' : cause,
+      event,
+    });
     const droppedUs = tail?.droppedUs ?? Number.NEGATIVE_INFINITY;
     const inPage = new Map<string, number>();
     for (let row = 0; row < events.length; row++) inPage.set(nameOf(events, row), row);
@@ -270,13 +277,18 @@ class Reconciling {
       if (arrivalOf(expected, row) > laggingUs) continue;
       if (at === undefined) lacking.push(row);
       else if (!sameEvent(expected, row, events, at) && !isNewer(at))
-        out.push({ key, cause: 'other', event: eventOf(expected, row) });
+        out.push(differs('other', eventOf(expected, row)));
     }
     const retracted = namesAfter(tombstones, laggingUs);
+    const graves = new Map(tombstones.map((grave) => [`${grave.timeUs} ${grave.id}`, grave]));
     for (const [name, row] of inPage) {
       // What came into history after the page's checkpoint may have moved it or taken it away.
       const leaving = retracted.has(name) || (mutable && laggingUs !== Number.POSITIVE_INFINITY);
-      if (!leaving && !isNewer(row)) out.push({ key, cause: 'extra', event: eventOf(events, row) });
+      if (leaving || isNewer(row)) continue;
+      // A retract that came late is in history alone, too.
+      const grave = graves.get(name);
+      const late = grave !== undefined && isLate(grave);
+      out.push({ key, cause: late ? 'late' : 'extra', event: eventOf(events, row) });
     }
     if (lacking.length === 0) return out;
     const gone = namesAfter(tail?.tombstones ?? [], newerUs);
@@ -286,8 +298,7 @@ class Reconciling {
       const place = places[i];
       if (gone.has(nameOf(expected, row))) return;
       if (place !== undefined && place.arrivalUs > event.arrivalUs) return;
-      const late = event.arrivalUs - event.timeUs > latenessUs;
-      out.push({ key, cause: late ? 'late' : 'missing', event });
+      out.push(differs('missing', event));
     });
     return out;
   }

@@ -102,7 +102,7 @@ function batchOf({ source }: ViewProgram, { values }: HistoryRow) {
   return { length: 1, columns: Object.fromEntries(columns) };
 }
 
-function deliveryOf(program: ViewProgram, row: HistoryRow): Delivery {
+export function deliveryOf(program: ViewProgram, row: HistoryRow): Delivery {
   const batch = batchOf(program, row);
   const values = program.rowProgram.run(batch).map((column) => scalarAt(column, 0));
   return {

@@ -5,14 +5,19 @@
 import assert from 'node:assert/strict';
 import { SamewiseError } from '../../../src/base/errors.ts';
 import type { ViewProgram } from '../../../src/model/index.ts';
+import { handOver } from '../../../src/stream/checkpoint.ts';
+import { rewind, setPaused } from '../../../src/stream/control.ts';
 import { decoderFor } from '../../../src/stream/decode/index.ts';
+import { buildKeys } from '../../../src/stream/page_builder.ts';
+import { type Difference, type Reconciled, reconcile } from '../../../src/stream/reconcile.ts';
 import { Worker, type WorkerSetup } from '../../../src/stream/worker.ts';
 import { readTimeline } from '../../../src/timeline/index.ts';
 import { sameScalar } from '../../../src/types/scalar.ts';
 import { valuesAt } from '../../oracle/timeline.ts';
 import { RULES } from '../../timeline/agreement.ts';
-import { type Expected, expectedOf, standingOf } from './expected.ts';
+import { deliveryOf, type Expected, expectedOf, standingOf } from './expected.ts';
 import { SimulatedLog } from './log.ts';
+import { simulatedOffline } from './offline.ts';
 import { type Faults, NO_FAULTS, Process } from './process.ts';
 import { Random } from './random.ts';
 import { type Scenario, START_US, scenario } from './scenario.ts';
@@ -41,6 +46,10 @@ export async function run(seed: number, mutant: Mutant = (setup) => setup): Prom
   return { records: world.appended, steps: world.scheduler.steps };
 }
 
+function nameOf({ t, id }: { readonly t: number; readonly id: bigint }): string {
+  return `${t} ${id}`;
+}
+
 interface RunningWorker {
   readonly process: Process;
   readonly stop: AbortController;
@@ -64,6 +73,13 @@ class World {
   /** Those that were ever started. */
   readonly #started: RunningWorker[] = [];
   #live: ViewProgram[];
+  /** Views that were built from history. */
+  readonly #built = new Set<string>();
+  /** Views that came while workers ran, and live by history and stream together. */
+  readonly #late = new Set<ViewProgram>();
+  /** Builds, rewinds and the like that are under way. */
+  readonly #errands: Promise<void>[] = [];
+  readonly #operator: Process;
   #calm = false;
 
   constructor(seed: number, mutant: Mutant) {
@@ -80,6 +96,7 @@ class World {
       slow: random.pick([0, 0.03]),
     };
     this.#live = this.scenario.programs.slice(0, random.between(1, 3));
+    this.#operator = this.process('operator', NO_FAULTS);
   }
 
   process(name: string, faults: Faults): Process {
@@ -111,7 +128,7 @@ class World {
   #mishap(): void {
     const { random, scheduler } = this;
     const worker = this.#workers.length > 0 ? random.pick(this.#workers) : null;
-    switch (random.below(6)) {
+    switch (random.below(11)) {
       case 0:
       case 1:
         if (worker === null) return;
@@ -138,6 +155,113 @@ class World {
         worker.stop.abort();
         this.#workers = this.#workers.filter((other) => other !== worker);
         scheduler.after(random.below(1_000_000), () => this.#calm || this.#startWorker());
+        return;
+      case 6:
+      case 7:
+        this.#errand(this.#build(random.pick(this.#live), this.#faults));
+        return;
+      case 8: {
+        const { programs } = this.scenario;
+        const next = programs.find((program) => !this.#live.includes(program));
+        if (next === undefined) return;
+        this.#late.add(next);
+        this.#live = [...this.#live, next];
+        if (random.chance(0.5)) this.#errand(this.#build(next, this.#faults));
+        return;
+      }
+      case 9:
+        this.#errand(this.#rewind());
+        return;
+      case 10:
+        this.#errand(random.chance(0.5) ? this.#pause() : this.#compare());
+    }
+  }
+
+  #errand(errand: Promise<void>): void {
+    this.#errands.push(errand.catch((error) => this.#bug(error)));
+  }
+
+  /** What materialisation does for a view. Its process may fail, and is then run again. */
+  async #build(program: ViewProgram, faults: Faults): Promise<void> {
+    const { random } = this;
+    const { id, source, view } = program;
+    for (;;) {
+      const process = this.process(`build ${this.#processes.length}`, faults);
+      const online = this.store.for(process);
+      const log = this.history.for(process);
+      const offline = simulatedOffline(process, this.history);
+      const catalog = this.scenario.catalog;
+      const history = { catalog, view: view.name, shard: null, changedSinceUs: null, keys: null };
+      try {
+        const state = await log.state(source.name);
+        const first = !this.#built.has(id);
+        await buildKeys({ online, offline, log, program, history });
+        if (random.chance(0.2)) await process.sleep(random.below(3_000));
+        await handOver(online, { source: source.name, viewId: id, first }, state);
+        this.#built.add(id);
+        this.#late.delete(program);
+        return;
+      } catch (error) {
+        if (!(error instanceof SamewiseError)) throw error;
+        await process.sleep(300);
+      }
+    }
+  }
+
+  async #rewind(): Promise<void> {
+    const { random, scheduler } = this;
+    const process = this.#operator;
+    const app = { online: this.store.for(process), log: this.log.for(process) };
+    const partition = random.pick(this.log.names);
+    const position = BigInt(random.below(Number(this.log.end(partition)) + 1));
+    const target = random.chance(0.5)
+      ? { timeUs: scheduler.nowUs - random.below(20_000_000) }
+      : { positions: new Map([[partition, position]]) };
+    await rewind(app, this.scenario.source, target);
+  }
+
+  async #pause(): Promise<void> {
+    const { name } = this.scenario.source;
+    const online = this.store.for(this.#operator);
+    await setPaused(online, name, true);
+    await this.#operator.sleep(this.random.below(3_000));
+    await setPaused(online, name, false);
+  }
+
+  /** Compares while all goes on: what is on its way is no difference. */
+  async #compare(): Promise<void> {
+    const { random } = this;
+    const built = this.#live.filter((program) => !this.#late.has(program));
+    if (built.length > 0) await this.#reconcile(random.pick(built), false);
+  }
+
+  async #reconcile(program: ViewProgram, repair: boolean): Promise<Reconciled> {
+    const process = this.#operator;
+    const differences: Difference[] = [];
+    const done = await reconcile({
+      online: this.store.for(process),
+      offline: simulatedOffline(process, this.history),
+      log: this.history.for(process),
+      catalog: this.scenario.catalog,
+      program,
+      keys: null,
+      repair,
+      onDifference: (difference) => differences.push(difference),
+    });
+    await this.#assertAlike(program, differences);
+    return done;
+  }
+
+  /** Nothing differs but what came late. */
+  async #assertAlike(program: ViewProgram, differences: readonly Difference[]): Promise<void> {
+    if (differences.length === 0) return;
+    const late = (await this.#expected()).rows.filter((row) => row.late);
+    const names = new Set(late.map((row) => nameOf(deliveryOf(program, row))));
+    for (const { cause, event } of differences) {
+      assert.ok(event !== null && cause !== 'damaged');
+      const name = nameOf({ t: event.timeUs, id: event.id });
+      if (!names.has(name))
+        assert.fail(`${cause} in ${program.view.name}: ${name} ${event.arrivalUs}`);
     }
   }
 
@@ -196,6 +320,8 @@ class World {
       process.faults = NO_FAULTS;
       process.frozenUntilUs = 0;
     }
+    await Promise.all(this.#errands);
+    for (const program of this.#late) await this.#build(program, NO_FAULTS);
     const dying = this.random.chance(0.5);
     for (const { process, stop } of this.#started) {
       if (dying) process.alive = false;
@@ -245,15 +371,34 @@ class World {
   }
 
   async check(): Promise<void> {
+    const expected = await this.#expected();
+    this.#checkHistory(expected);
+    const inPages = expected.rows.filter(({ late }) => !late);
+    for (const program of this.#live) {
+      // A build brings late events along.
+      if (!this.#built.has(program.id)) this.#checkPages(program, standingOf(program, inPages));
+    }
+    await this.scheduler.until(this.#heal(), MAX_STEPS);
+    for (const program of this.#live) this.#checkPages(program, standingOf(program, expected.rows));
+  }
+
+  /** Late events get into pages; a second look finds nothing. */
+  async #heal(): Promise<void> {
+    for (const program of this.#live) {
+      await this.#reconcile(program, true);
+      const again = await this.#reconcile(program, true);
+      assert.deepEqual([again.differentKeys, again.repaired], [0, 0], 'a repair repairs');
+    }
+  }
+
+  /** What is to come of the records so far. */
+  async #expected(): Promise<Expected> {
     const { source } = this.scenario;
     const decoder = decoderFor(source);
     const decoded = new Map();
     for (const [name, records] of this.log.records)
       decoded.set(name, await decoder.decode(records));
-    const expected = expectedOf(source, this.log.records, decoded);
-    this.#checkHistory(expected);
-    const inPages = expected.rows.filter(({ late }) => !late);
-    for (const program of this.#live) this.#checkPages(program, standingOf(program, inPages));
+    return expectedOf(source, this.log.records, decoded);
   }
 
   #checkHistory({ rows, dead }: Expected): void {
