@@ -12,6 +12,7 @@ export interface Cluster {
   topic(partitions: number, settings?: Readonly<Record<string, string>>): Promise<string>;
   /** Drops records before these positions. */
   truncate(topic: string, before: ReadonlyMap<string, bigint>): Promise<void>;
+  /** Closes every log that was opened. */
   close(): Promise<void>;
 }
 
@@ -19,11 +20,16 @@ let topics = 0;
 
 export function cluster(address: string): Cluster {
   const admin = new Admin({ clientId: 'tests', bootstrapBrokers: [address], retryDelay: 100 });
+  const logs: EventLog[] = [];
   return {
     admin,
     // The shortest session that the broker of the tests allows: a member that is killed is missed quickly.
-    open: (options) =>
-      openKafkaLog({ brokers: [address], clock: systemClock, sessionMs: 2_000, ...options }),
+    open(options) {
+      const fixed = { brokers: [address], clock: systemClock, sessionMs: 2_000 };
+      const log = openKafkaLog({ ...fixed, ...options });
+      logs.push(log);
+      return log;
+    },
     async topic(partitions, settings = {}) {
       const topic = `test-${process.pid}-${topics++}`;
       const configs = Object.entries(settings).map(([name, value]) => ({ name, value }));
@@ -37,6 +43,9 @@ export function cluster(address: string): Cluster {
       }));
       await admin.deleteRecords({ topics: [{ name: topic, partitions }] });
     },
-    close: () => admin.close(),
+    async close() {
+      for (const log of logs) await log.close();
+      await admin.close();
+    },
   };
 }

@@ -97,7 +97,9 @@ export class KafkaConsumer implements Consumer {
       this.#member.close(),
       Promise.allSettled(this.#loops.values()).then(() => this.#reader.close(true)),
     ]);
-    await Promise.race([left, sleep(CLOSE_MS, undefined, { ref: false })]);
+    const timer = new AbortController();
+    await Promise.race([left, sleep(CLOSE_MS, undefined, timer).catch(() => {})]);
+    timer.abort();
   }
 
   #owns(partitions: ReadonlySet<number>): void {

@@ -21,6 +21,8 @@ export class GroupMember {
   /** Partitions of the topic when the group last divided them; null: another member does that. */
   #divided: number | null = null;
   #aliveMs = 0;
+  /** Not heard for so long that the group may have given its partitions to others. */
+  #silent = false;
   #joining = false;
   #closed = false;
 
@@ -64,10 +66,15 @@ export class GroupMember {
 
   #lives(): void {
     this.#aliveMs = this.#settings.patience.monotonicMs();
+    if (!this.#silent) return;
+    // The group did not miss it: what it owned is its own still.
+    this.#silent = false;
+    this.#tell();
   }
 
   #joined(memberId: string, isLeader: boolean | undefined): void {
-    this.#lives();
+    this.#aliveMs = this.#settings.patience.monotonicMs();
+    this.#silent = false;
     // The group had taken it for dead: what it owned was others' meanwhile.
     if (this.#memberId !== null && this.#memberId !== memberId) this.#listener.owns(new Set());
     this.#memberId = memberId;
@@ -76,7 +83,7 @@ export class GroupMember {
   }
 
   #tell(): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#silent) return;
     const own = this.#client.assignments?.find(({ topic }) => topic === this.#topic);
     this.#listener.owns(new Set(own?.partitions));
   }
@@ -88,7 +95,10 @@ export class GroupMember {
   /** Partitions that were added are divided when the group's leader joins anew; and who is not heard owns nothing any more. */
   async #look(): Promise<void> {
     const { patience, sessionMs } = this.#settings;
-    if (patience.monotonicMs() - this.#aliveMs > sessionMs) this.#listener.owns(new Set());
+    if (!this.#silent && patience.monotonicMs() - this.#aliveMs > sessionMs) {
+      this.#silent = true;
+      this.#listener.owns(new Set());
+    }
     if (!this.#client.isActive()) return this.#rejoin();
     if (this.#divided === null) return;
     await this.#client.metadata({ topics: [this.#topic] }).catch(() => {});

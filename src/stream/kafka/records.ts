@@ -20,7 +20,7 @@ export interface Fetched {
   readonly records: readonly LogRecord[];
   /** Where to go on: behind all that the answer held, records or not. */
   readonly position: bigint;
-  /** End of what can be read: open transactions lie behind it. */
+  /** End of what can be read: open transactions, and what is no record of anybody, lie behind it. */
   readonly next: bigint;
 }
 
@@ -42,7 +42,10 @@ export function readFetched(answer: fetchV17.FetchResponsePartition, from: bigin
       readBatch(batch, from, records);
     if (last >= position) position = last + 1n;
   }
-  return { records, position, next: answer.lastStableOffset };
+  const end = answer.lastStableOffset;
+  // Behind the last record may lie no record at all: then nothing is left to read, though the log goes on.
+  const next = position === end && records.length > 0 ? records.at(-1)!.position + 1n : end;
+  return { records, position, next };
 }
 
 function byFirstOffset(a: { firstOffset: bigint }, b: { firstOffset: bigint }): number {
