@@ -147,17 +147,6 @@ export interface OfflineStore {
     catalog: Catalog,
     source: string,
   ): Promise<{ rows: number | null; bytes: number | null; newestUs: InstantUs | null }>;
-  /**
-   * Appends events to Samewise's own history of a source (beside its batch location), stamped with `arrivalUs`; rows are
-   * already coerced scalars by column name. `batchId` makes it idempotent: the same id again changes nothing and gives false.
-   */
-  append(request: {
-    readonly catalog: Catalog;
-    readonly source: string;
-    readonly rows: readonly Readonly<Record<string, unknown>>[];
-    readonly arrivalUs: InstantUs;
-    readonly batchId: string;
-  }): Promise<boolean>;
   /** Builds the training set of a manifest again, into `output` or the recorded path; the same bytes if nothing changed. */
   rebuild(manifestPath: string, output: string | null, running?: Running): Promise<TrainingResult>;
   /** Checks file, sources and definitions against the manifest; what differs is listed. */

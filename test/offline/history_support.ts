@@ -1,4 +1,5 @@
 /** A source of ticks whose history a stream writes, and what scans make of it. */
+import assert from 'node:assert/strict';
 import {
   definitionOf,
   entity,
@@ -9,11 +10,14 @@ import {
   string,
   timestamp,
 } from '../../src/dsl/index.ts';
-import { catalogOf, compileView, type Member } from '../../src/model/index.ts';
+import { catalogOf, compileView, type Member, type Source } from '../../src/model/index.ts';
 import type { OfflineStore } from '../../src/offline/contract.ts';
+import type { DuckdbStore } from '../../src/offline/duckdb/index.ts';
 import type { Checkpoint, HistoryCommit } from '../../src/offline/history_contract.ts';
+import type { Field } from '../../src/types/batch.ts';
 import { columnOf, scalarAt } from '../../src/types/column.ts';
 import { decodeKey } from '../../src/types/key.ts';
+import type { Delivered } from '../oracle/training.ts';
 
 const user = entity({ name: 'user', key: { user: string } });
 const ticks = source({
@@ -85,6 +89,34 @@ export function commitOf(
     late: 0,
     deadLetters: [],
   };
+}
+
+/** Commits deliveries as the first ones of a partition. */
+export async function commitRows(
+  { historyLog }: DuckdbStore,
+  source: Source,
+  partition: string,
+  deliveries: readonly Delivered[],
+): Promise<void> {
+  const column = ({ name, dtype }: Field) =>
+    columnOf(
+      dtype,
+      deliveries.map(({ row }) => row[name] ?? null),
+    );
+  const columns = Object.fromEntries(source.columns.map((field) => [field.name, column(field)]));
+  const added = await historyLog.commit({
+    source,
+    partition,
+    after: null,
+    to: { position: BigInt(deliveries.length), arrivalUs: 0, newestUs: null },
+    rows: { length: deliveries.length, columns },
+    arrivalUs: Float64Array.from(deliveries, ({ a }) => a),
+    positions: deliveries.map((_, i) => BigInt(i)),
+    retract: Uint8Array.from(deliveries, ({ retract }) => (retract ? 1 : 0)),
+    late: 0,
+    deadLetters: [],
+  });
+  assert.ok(added);
 }
 
 /** The prices of each user in the order of time, up to positions by partition. */

@@ -7,10 +7,11 @@ import { canonicalJson, sha256Hex } from '../../src/base/hash.ts';
 import { compileView } from '../../src/model/index.ts';
 import type { HistoryRequest, TrainingRequest } from '../../src/offline/contract.ts';
 import type { Field } from '../../src/types/batch.ts';
-import { columnOf, scalarAt } from '../../src/types/column.ts';
+import { scalarAt } from '../../src/types/column.ts';
 import { float64, int64, string } from '../../src/types/dtype.ts';
 import { decodeKey } from '../../src/types/key.ts';
 import { naiveOutputs, type Row } from '../oracle/training.ts';
+import { commitRows } from './history_support.ts';
 import { openProject } from './support.ts';
 import { catalog, members } from './world.ts';
 
@@ -142,16 +143,8 @@ test('a manifest of version 1 builds its file from the files alone', async () =>
   const sha256 = sha256Hex(canonicalJson(old));
   writeFileSync(manifestPath, JSON.stringify({ ...old, sha256 }));
 
-  const source = catalog.sources.quotes!;
-  const row = quote('f', 1.5, 0, 'u', 9);
-  const columns = Object.fromEntries(
-    SCHEMA.map(({ name, dtype }) => [name, columnOf(dtype, [row[name]!])]),
-  );
-  const to = { position: 1n, arrivalUs: BASE, newestUs: null };
-  const rows = { length: 1, columns };
-  const commit = { source, partition: '0', after: null, to, rows, positions: [1n] };
-  const more = { arrivalUs: Float64Array.of(BASE), retract: null, late: 0, deadLetters: [] };
-  assert.equal(await project.store.historyLog.commit({ ...commit, ...more }), true);
+  const streamed = { row: quote('f', 1.5, 0, 'u', 9), retract: false, a: BASE };
+  await commitRows(project.store, catalog.sources.quotes!, '0', [streamed]);
   assert.deepEqual(await project.store.verify(manifestPath), { ok: true, findings: [] });
   await project.store.rebuild(manifestPath, null);
   assert.deepEqual(readFileSync(project.path('out.parquet')), file);
@@ -226,17 +219,17 @@ test('Arrow: label columns of many types, several batches', async () => {
   );
 });
 
-test('pushed history joins the files, once for each batch id', async () => {
-  const push = (batchId: string, rows: Row[], arrivalUs: number): Promise<boolean> =>
-    project.store.append({ catalog, source: 'quotes', rows, arrivalUs, batchId });
-  assert.equal(await push('one', [quote('f', 4, 0, 'v', 7)], BASE + 4 * S), true);
-  assert.equal(await push('one', [quote('f', 4, 0, 'v', 8)], BASE + 9 * S), false);
+test('what a stream wrote joins the files', async () => {
+  const source = catalog.sources.quotes!;
+  const push = (partition: string, retract: boolean, a: number) =>
+    commitRows(project.store, source, partition, [{ row: quote('f', 4, 0, 'v', 7), retract, a }]);
   const price = async (): Promise<unknown> => {
     await project.store.train(request());
     return (await project.read('out.parquet', [{ name: 'price', dtype: float64 }]))[1]!.price;
   };
+  await push('0', false, BASE + 4 * S);
   assert.equal(await price(), 7);
-  await push('two', [{ ...quote('f', 4, 0, 'v', 7), __op: 'retract' }], BASE + 20 * S);
+  await push('1', true, BASE + 20 * S);
   assert.equal(await price(), 4, 'what was before it');
 });
 

@@ -6,7 +6,7 @@ import type { Source } from '../../model/index.ts';
 import { rowsOf, text } from './engine.ts';
 import { listFiles } from './files.ts';
 import { historyOf } from './history_scan.ts';
-import { fileError, type Paths, pushedFiles } from './scan.ts';
+import { fileError, type Paths } from './scan.ts';
 
 export interface Estimate {
   readonly rows: number | null;
@@ -38,18 +38,16 @@ async function estimateFiles(
   paths: Paths,
 ): Promise<Estimate> {
   const { batch } = source;
-  const pushed = pushedFiles(source.name, paths.historyDir);
   const files =
     batch === null || batch.type === 'query'
       ? []
       : await listFiles(connection, batch, paths.projectDir);
-  const all = [...files, ...pushed];
-  const local = all.every((file) => !file.includes('://'));
+  const local = files.every((file) => !file.includes('://'));
   const known = batch?.type !== 'query';
-  const bytes = known && local ? all.reduce((sum, file) => sum + statSync(file).size, 0) : null;
+  const bytes = known && local ? files.reduce((sum, file) => sum + statSync(file).size, 0) : null;
   if (batch !== null && batch.type !== 'parquet') return { rows: null, bytes, newestUs: null };
-  if (all.length === 0) return { rows: 0, bytes: 0, newestUs: null };
-  const list = `[${all.map(text).join(', ')}]`;
+  if (files.length === 0) return { rows: 0, bytes: 0, newestUs: null };
+  const list = `[${files.map(text).join(', ')}]`;
   try {
     const [counted] = await rowsOf(
       connection,
@@ -61,7 +59,7 @@ async function estimateFiles(
     );
     return { rows: Number(counted!.n), bytes, newestUs: instantOrNull(newest?.t) };
   } catch (error) {
-    throw fileError(error, all, { source: source.name }, source.name);
+    throw fileError(error, files, { source: source.name }, source.name);
   }
 }
 

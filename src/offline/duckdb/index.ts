@@ -3,7 +3,6 @@ import type { Clock } from '../../base/clock.ts';
 import { sourceOf } from '../../model/index.ts';
 import type { OfflineStore, Running, TrainingRequest, TrainingResult } from '../contract.ts';
 import type { HistoryLog } from '../history_contract.ts';
-import { appendHistory } from './append.ts';
 import { openEngine, withConnection } from './engine.ts';
 import { estimateSource } from './estimate.ts';
 import { Feeds } from './feed.ts';
@@ -84,7 +83,6 @@ export async function openDuckdbStore(options: DuckdbStoreOptions): Promise<Duck
       withConnection(engine, undefined, (connection) =>
         estimateSource(connection, sourceOf(catalog, source), context.paths),
       ),
-    append: (request) => appendHistory(context, request),
     readEvents: (request) => readEventsFile(context, request),
     sample: (path, rows) => sampleTraining(context, path, rows),
     close: async () => engine.close(),

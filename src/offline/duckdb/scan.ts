@@ -1,10 +1,8 @@
 /**
- * A scan of a source: its batch location together with what was pushed, as one query whose columns have the declared types.
+ * A scan of a source: its batch location together with what its stream wrote, as one query whose columns have the declared types.
  * Besides the source's columns it gives "samewise:t" (event time), "samewise:a" (arrival, null: a = t) and
  * "samewise:retract". What is wrong with the data is found by a second query, after the first has failed.
  */
-import { existsSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { nearest, SamewiseError, type Where } from '../../base/errors.ts';
 import type { BatchLocation, Source } from '../../model/definitions.ts';
@@ -74,17 +72,12 @@ export async function openScan(
     const sound = await hasNoNulls(connection, source, relation);
     parts.push({ relation, sql: batchSelect(source, relation, sound) });
   }
-  const pushed = pushedFiles(source.name, paths.historyDir);
-  if (pushed.length > 0) {
-    const relation = await openOwn(connection, { files: pushed, only: null }, schema, where);
-    parts.push({ relation, sql: ownSelect(source, relation) });
-  }
   const stream = await openStream(source.name, paths.historyDir, upTo);
-  if (stream.files.length > 0) {
-    const relation = await openOwn(connection, stream, schema, where);
-    parts.push({ relation, sql: ownSelect(source, relation) });
+  const streamed = stream.files.length > 0;
+  if (streamed) {
+    const relation = await openHistory(connection, stream, schema, where);
+    parts.push({ relation, sql: historySelect(source, relation) });
   }
-  const own = pushed.length > 0 || stream.files.length > 0;
   if (parts.length === 0) {
     throw new SamewiseError('offline/no-history', `the source ${source.name} has no history`, {
       where,
@@ -94,8 +87,8 @@ export async function openScan(
   return {
     source,
     sql: parts.map(({ sql }) => sql).join('\nUNION ALL\n'),
-    hasArrival: source.arrivalTime !== null || own,
-    hasRetract: source.op !== null || own,
+    hasArrival: source.arrivalTime !== null || streamed,
+    hasRetract: source.op !== null || streamed,
     files: parts.flatMap(({ relation }) =>
       relation.files === stream.files ? [] : (relation.files ?? []),
     ),
@@ -107,16 +100,6 @@ export async function openScan(
       return error;
     },
   };
-}
-
-/** Samewise's own history files of a source, in a fixed order. */
-export function pushedFiles(source: string, historyDir: string): string[] {
-  const folder = join(historyDir, source);
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder)
-    .filter((file) => file.endsWith('.parquet'))
-    .sort()
-    .map((file) => join(folder, file));
 }
 
 /** Opens a batch location and matches it with the declared columns. */
@@ -153,8 +136,8 @@ export async function openRelation(
   return { title, files, from, columns };
 }
 
-/** Our own history: a column that older files lack is null in them. */
-async function openOwn(
+/** What the source's stream wrote: a column that older files lack is null in them. */
+async function openHistory(
   connection: DuckDBConnection,
   { files, only }: { readonly files: readonly string[]; readonly only: string | null },
   schema: Schema,
@@ -205,7 +188,7 @@ function batchSelect(source: Source, relation: Relation, sound: boolean): string
   return select(source, relation, `${a}::TIMESTAMP`, op, time);
 }
 
-function ownSelect(source: Source, relation: Relation): string {
+function historySelect(source: Source, relation: Relation): string {
   const a = 'make_timestamp(__arrival_us)';
   const t = declared(relation, source.eventTime);
   // What takes a row of a table away may not know when it happened.

@@ -2,7 +2,6 @@
 import {
   closeSync,
   fsyncSync,
-  linkSync,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -31,22 +30,6 @@ export async function writeWhole(
     const { size } = statSync(partial);
     renameSync(partial, path);
     return size;
-  });
-}
-
-/** Like `writeWhole`, but never over a file that is there: false if there is one. */
-export async function writeNew(
-  path: string,
-  write: (partial: string) => Promise<void>,
-): Promise<boolean> {
-  return place(path, write, (partial) => {
-    try {
-      linkSync(partial, path);
-      return true;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-      throw error;
-    }
   });
 }
 
