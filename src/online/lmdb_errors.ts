@@ -1,5 +1,5 @@
 /** What LMDB and the system below it report, as coded errors. */
-import { SamewiseError } from '../base/errors.ts';
+import { AssertionError, SamewiseError } from '../base/errors.ts';
 
 /** An environment and how its errors speak of it. */
 export interface LmdbPlace {
@@ -21,9 +21,12 @@ const FULL = new Set([-30792, 28, 122, 27, 5]);
 /** MDB_PAGE_NOTFOUND, CORRUPTED, PANIC, VERSION_MISMATCH, INVALID, PAGE_FULL, CURSOR_FULL. */
 const DAMAGED = new Set([-30797, -30796, -30795, -30794, -30793, -30786, -30787]);
 
-/** Turns an error of LMDB into `<area>/full`, `<area>/damaged` or `<area>/unavailable`; coded errors stay as they are. */
-export function lmdbFailure(error: unknown, place: LmdbPlace): SamewiseError {
-  if (error instanceof SamewiseError) return error;
+/** What JavaScript throws where our code is wrong. */
+const BUGS = [AssertionError, TypeError, ReferenceError, RangeError];
+
+/** Turns an error of LMDB into `<area>/full`, `<area>/damaged` or `<area>/unavailable`; coded errors and bugs stay what they are. */
+export function lmdbFailure(error: unknown, place: LmdbPlace): unknown {
+  if (error instanceof SamewiseError || BUGS.some((bug) => error instanceof bug)) return error;
   const { area, name, path } = place;
   const code = codeOf(error);
   const message = error instanceof Error ? error.message : String(error);

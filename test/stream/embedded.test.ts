@@ -99,6 +99,24 @@ test('appends of one turn are one commit', async () => {
   assert.equal(stamps.at(-1)! - stamps[0]!, 99, 'the clock was read once');
 });
 
+test('what is appended is with a consumer of the same process within the next turns', async () => {
+  const consumer = await log.consume('awake', { group: 'g' });
+  await consumer.next();
+  consumer.seek('0', 0n);
+  for (let i = 0; i < 20; i++) {
+    let come = false;
+    const next = consumer.next().then(() => {
+      come = true;
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    await log.append('awake', records(1));
+    for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+    assert.ok(come, 'without waiting for a poll');
+    await next;
+  }
+  await consumer.close();
+});
+
 test('a topic keeps the partitions that it was made with', async () => {
   assert.deepEqual(await log.partitions('kept'), ['0']);
   const wide = await openEmbeddedLog({ path, clock, partitions: 12 });

@@ -7,9 +7,6 @@ import { chosen, type Group, LEASE_US } from './group.ts';
 import type { LogStore } from './store.ts';
 import { type Chunk, placeOf, readRecord, skipRecord, type Topic } from './values.ts';
 
-/** How long what another process appends may go unnoticed. */
-const POLL_MS = 15;
-
 export const DEFAULT_LIMITS: ConsumerLimits = { records: 5_000, bytes: 4 * 1024 * 1024 };
 
 /** Where reading of a partition is. */
@@ -224,13 +221,10 @@ export class EmbeddedConsumer implements Consumer {
 
   #wait(): Promise<void> {
     return new Promise((resolve) => {
-      const done = () => {
-        clearTimeout(timer);
+      this.#waiting = () => {
         this.#waiting = null;
         resolve();
       };
-      const timer = setTimeout(done, POLL_MS);
-      this.#waiting = done;
     });
   }
 }

@@ -26,6 +26,9 @@ export const FORMAT_KEY: Uint8Array = utf8.encode('format');
 /** How many topics there are: the number of the next one. */
 export const TOPICS_KEY: Uint8Array = utf8.encode('topics');
 
+/** Changes with every commit that a consumer may want to hear of. */
+export const PULSE_KEY: Uint8Array = utf8.encode('pulse');
+
 export function topicKey(name: string): Uint8Array {
   return utf8.encode(`topic/${name}`);
 }

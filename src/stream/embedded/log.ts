@@ -19,6 +19,8 @@ import { type Dropped, dropOld, type Retention } from './retention.ts';
 import { type Appending, CHUNK_BYTES, checkName, LogStore, type Piece } from './store.ts';
 import { type Topic, writeRecord } from './values.ts';
 
+/** How long what another process commits may go unnoticed. */
+const POLL_MS = 15;
 /** Bytes of one record with its key and headers. */
 const MAX_RECORD_BYTES = 16 * 1024 * 1024;
 
@@ -50,7 +52,10 @@ export class EmbeddedLog implements EventLog {
   readonly #partitions: number;
   readonly #consumers = new Set<EmbeddedConsumer>();
   #waiting: Waiting[] = [];
-  #heartbeat: NodeJS.Timeout | null = null;
+  /** Run while there are consumers, and keep the process alive for them. */
+  #timers: NodeJS.Timeout[] = [];
+  /** The last one that consumers were woken for. */
+  #pulse = -1;
   #closed = false;
 
   constructor({ clock, partitions }: EmbeddedLogOptions, store: LogStore) {
@@ -113,7 +118,7 @@ export class EmbeddedLog implements EventLog {
       return;
     }
     for (const { pieces, pieceOf, resolve } of appends) resolve(placesOf(pieces, pieceOf));
-    for (const consumer of this.#consumers) consumer.wake();
+    this.#wake();
   }
 
   /**
@@ -141,18 +146,36 @@ export class EmbeddedLog implements EventLog {
       renew: () => this.#renew(),
       leave: () => {
         this.#consumers.delete(consumer);
-        if (this.#consumers.size === 0 && this.#heartbeat !== null) clearInterval(this.#heartbeat);
+        if (this.#consumers.size === 0) for (const timer of this.#timers) clearInterval(timer);
         quietly(() =>
           this.#store.changeGroups([{ ...place, change: (found) => leave(found, member) }]),
         );
-        for (const other of this.#consumers) other.wake();
+        this.#wake();
       },
     });
     if (this.#consumers.size === 0)
-      this.#heartbeat = setInterval(() => quietly(() => this.#renew()), HEARTBEAT_MS).unref();
+      this.#timers = [
+        setInterval(() => quietly(() => this.#renew()), HEARTBEAT_MS),
+        setInterval(() => this.#poll(), POLL_MS),
+      ];
     this.#consumers.add(consumer);
     this.#renew();
     return consumer;
+  }
+
+  #wake(): void {
+    for (const consumer of this.#consumers) consumer.wake();
+  }
+
+  /** Wakes consumers for what others have committed; if that cannot be read, so that they say why. */
+  #poll(): void {
+    let pulse = Number.NaN;
+    quietly(() => {
+      pulse = this.#store.pulse();
+    });
+    if (pulse === this.#pulse) return;
+    this.#pulse = pulse;
+    this.#wake();
   }
 
   /** Renews the leases of all consumers in one transaction. */

@@ -9,15 +9,26 @@ import { SamewiseError } from '../../base/errors.ts';
 import type { InstantUs } from '../../base/time.ts';
 import { LmdbEnvironment } from '../../online/lmdb_env.ts';
 import { type Group, NO_GROUP } from './group.ts';
-import { chunkKey, FORMAT_KEY, firstOf, groupKey, stateKey, TOPICS_KEY, topicKey } from './keys.ts';
+import {
+  chunkKey,
+  FORMAT_KEY,
+  firstOf,
+  groupKey,
+  PULSE_KEY,
+  stateKey,
+  TOPICS_KEY,
+  topicKey,
+} from './keys.ts';
 import {
   type Chunk,
   damagedValue,
   decodeChunk,
+  decodeNumber,
   decodeState,
   decodeTopic,
   EMPTY_PARTITION,
   encodeChunk,
+  encodeNumber,
   encodeState,
   encodeTopic,
   type PartitionState,
@@ -99,12 +110,10 @@ export class LogStore {
       this.#environment.transaction(() => {
         topic = this.#readTopic(name);
         if (topic !== undefined) return false;
-        const count = this.#meta.getBinary(TOPICS_KEY);
-        const id = count === undefined ? 0 : unseal(Uint8Array.from(count), {}).varint();
+        const count = this.#value(this.#meta, TOPICS_KEY);
+        const id = count === undefined ? 0 : decodeNumber(count);
         topic = { name, id, partitions };
-        const writer = new ByteWriter(8);
-        writer.varint(id + 1);
-        this.#meta.put(TOPICS_KEY, seal([writer.peek()]));
+        this.#meta.put(TOPICS_KEY, encodeNumber(id + 1));
         this.#meta.put(topicKey(name), encodeTopic(topic));
         return true;
       });
@@ -120,6 +129,22 @@ export class LogStore {
   /** What is read from here on is at least as new as this moment. */
   refresh(): void {
     this.#environment.root.resetReadTxn();
+  }
+
+  /** Changes with every append and every change of a group, by whichever process. */
+  pulse(): number {
+    this.refresh();
+    const bytes = this.#value(this.#meta, PULSE_KEY);
+    return bytes === undefined ? 0 : decodeNumber(bytes);
+  }
+
+  #beat(): void {
+    this.#meta.put(PULSE_KEY, encodeNumber(this.#environment.root.getWriteTxnId()));
+  }
+
+  /** Lets go of what processes held that were killed while they read: else the file could not use its room again. */
+  dropDeadReaders(): void {
+    this.#environment.guard(() => this.#environment.root.readerCheck());
   }
 
   state(topic: Topic, partition: number): PartitionState {
@@ -146,6 +171,7 @@ export class LogStore {
         const after = this.#putChunks(topic, partition, state, pieces, nowUs);
         this.#meta.put(stateKey(topic.id, partition), encodeState(topic, partition, after));
       }
+      this.#beat();
     });
   }
 
@@ -253,6 +279,7 @@ export class LogStore {
         this.#meta.put(groupKey(topic.id, name), seal([writer.peek()]));
         return changed;
       });
+      this.#beat();
     });
     return after;
   }

@@ -100,6 +100,16 @@ export function placeOf({ name }: Topic, partition: number, position?: number | 
   };
 }
 
+export function encodeNumber(value: number): Uint8Array {
+  const writer = new ByteWriter(8);
+  writer.varint(value);
+  return seal([writer.peek()]);
+}
+
+export function decodeNumber(bytes: Uint8Array): number {
+  return unseal(bytes, {}).varint();
+}
+
 export function encodeTopic({ id, partitions }: Topic): Uint8Array {
   const writer = new ByteWriter(16);
   writer.varint(id);
