@@ -165,13 +165,11 @@ async function readOnce(reader: Reader, model: Model): Promise<void> {
         timestampUs: r.timestampUs,
         content: contentOf(r),
       })),
-      own
-        .slice(from, to)
-        .map((kept, i) => ({
-          position: BigInt(from + i),
-          timestampUs: kept.timestampUs,
-          content: kept.content,
-        })),
+      own.slice(from, to).map((kept, i) => ({
+        position: BigInt(from + i),
+        timestampUs: kept.timestampUs,
+        content: kept.content,
+      })),
     );
     at[partition] = to;
   } catch (error) {
