@@ -26,18 +26,6 @@ export async function writeWhole(
   path: string,
   write: (partial: string) => Promise<void>,
 ): Promise<number> {
-  return place(path, write, (partial) => {
-    const { size } = statSync(partial);
-    renameSync(partial, path);
-    return size;
-  });
-}
-
-async function place<T>(
-  path: string,
-  write: (partial: string) => Promise<void>,
-  put: (partial: string) => T,
-): Promise<T> {
   const folder = dirname(path);
   let scratch: string | null = null;
   try {
@@ -46,9 +34,10 @@ async function place<T>(
     const partial = join(scratch, basename(path));
     await write(partial);
     flush(partial);
-    const result = put(partial);
+    const { size } = statSync(partial);
+    renameSync(partial, path);
     flush(folder);
-    return result;
+    return size;
   } catch (error) {
     throw writeError(error, path);
   } finally {
