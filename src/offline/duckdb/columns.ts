@@ -101,30 +101,53 @@ export function wordsOf(data: BigInt64Array): Int32Array {
 /** The rows named by `rows`, in that order. */
 export function takeRows(column: Column, rows: Int32Array): Column {
   if (column.kind === 'list' || column.kind === 'vector') return gather(column, rows);
-  const n = rows.length;
-  let validity: Uint8Array | null = null;
-  if (column.validity !== null) {
-    validity = new Uint8Array(n);
-    for (let i = 0; i < n; i++) validity[i] = column.validity[rows[i]!]!;
-  }
-  if (column.kind === 'int64') {
-    const data = new BigInt64Array(n);
-    const to = wordsOf(data);
-    const from = wordsOf(column.data);
-    for (let i = 0; i < n; i++) {
-      const row = rows[i]!;
-      to[2 * i] = from[2 * row]!;
-      to[2 * i + 1] = from[2 * row + 1]!;
+  const { kind, dtype } = column;
+  const validity = column.validity === null ? null : takeBytes(column.validity, rows);
+  return { kind, dtype, length: rows.length, validity, data: takeData(column, rows) } as Column;
+}
+
+// One loop a type: each is then as fast as the memory.
+
+function takeData(column: Column, rows: Int32Array): Column['data'] {
+  switch (column.kind) {
+    case 'int64':
+      return takeLongs(column.data, rows);
+    case 'float64':
+    case 'timestamp':
+      return takeFloats(column.data, rows);
+    case 'bool':
+      return takeBytes(column.data, rows);
+    default: {
+      const from = column.data as readonly unknown[];
+      const out: unknown[] = new (column.data.constructor as ArrayConstructor)(rows.length);
+      for (let i = 0; i < rows.length; i++) out[i] = from[rows[i]!];
+      return out as unknown as Column['data'];
     }
-    return { ...column, length: n, validity, data };
   }
-  const from = column.data as Typed;
-  const data =
-    column.kind === 'string' || column.kind === 'bytes'
-      ? (new Array(n) as unknown as Typed)
-      : likeOf(column, n);
-  for (let i = 0; i < n; i++) data[i] = from[rows[i]!]!;
-  return { kind: column.kind, dtype: column.dtype, length: n, validity, data } as unknown as Column;
+}
+
+function takeLongs(data: BigInt64Array, rows: Int32Array): BigInt64Array {
+  const out = new BigInt64Array(rows.length);
+  const to = wordsOf(out);
+  const from = wordsOf(data);
+  for (let i = 0; i < rows.length; i++) {
+    const row = rows[i]!;
+    to[2 * i] = from[2 * row]!;
+    to[2 * i + 1] = from[2 * row + 1]!;
+  }
+  return out;
+}
+
+function takeFloats(data: Float64Array, rows: Int32Array): Float64Array {
+  const out = new Float64Array(rows.length);
+  for (let i = 0; i < rows.length; i++) out[i] = data[rows[i]!]!;
+  return out;
+}
+
+function takeBytes(data: Uint8Array, rows: Int32Array): Uint8Array {
+  const out = new Uint8Array(rows.length);
+  for (let i = 0; i < rows.length; i++) out[i] = data[rows[i]!]!;
+  return out;
 }
 
 function likeOf(column: Column, length: number): Typed {

@@ -228,11 +228,15 @@ function byColumn(column: string): OrderBy {
   return { column, sql: name(column) };
 }
 
-/** Regroups a stream sorted by `keys` so that each batch holds whole runs of equal keys. */
+/**
+ * Regroups a stream sorted by `keys` so that each batch holds whole runs of equal keys. Only the rows of keys that lie across batches
+ * are copied.
+ */
 export async function* wholeKeys(
   batches: AsyncIterable<Batch>,
   keys: readonly string[],
 ): AsyncGenerator<Batch> {
+  /** Parts of one key, which may go on. */
   let pending: Batch[] = [];
   for await (const batch of batches) {
     const starts = runStarts(keysOf(batch, keys), batch.length);
@@ -247,16 +251,14 @@ export async function* wholeKeys(
         2,
       ).length === 2;
     const lastStart = starts[starts.length - 2]!;
-    if (lastStart === 0) {
-      // One key in all of the batch: it ends what is pending, or goes on with it.
-      if (!continues && pending.length > 0) {
-        yield joinBatches(pending);
-        pending = [];
-      }
+    if (continues && lastStart === 0) {
       pending.push(batch);
       continue;
     }
-    yield joinBatches([...pending, sliceBatch(batch, 0, lastStart)]);
+    const first = continues ? starts[1]! : 0;
+    if (continues) pending.push(sliceBatch(batch, 0, first));
+    if (pending.length > 0) yield joinBatches(pending);
+    if (lastStart > first) yield sliceBatch(batch, first, lastStart);
     pending = [sliceBatch(batch, lastStart, batch.length)];
   }
   if (pending.length > 0) yield joinBatches(pending);

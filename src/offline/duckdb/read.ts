@@ -152,9 +152,10 @@ class Sink {
     const needed = this.#length + count;
     if (needed <= this.#capacity) return;
     // Small results stay small; large ones grow to a batch and are reused at that size.
+    const growth = this.#capacity < BATCH_ROWS ? 4 : 2;
     this.#capacity = Math.max(
       needed,
-      Math.min(this.#most, this.#capacity === 0 ? FIRST_ROWS : this.#capacity * 4),
+      Math.min(this.#most, this.#capacity === 0 ? FIRST_ROWS : this.#capacity * growth),
     );
     const make = TYPED[this.#dtype.kind];
     if (make !== undefined) {

@@ -71,7 +71,7 @@ export class Scatter {
   /** Adds columns whose row i is row `rows[i]`. The buffers are the scatter's from now on. */
   add(rows: Float64Array, columns: readonly Column[]): void {
     if (this.#placed !== null) {
-      this.#placed.put(Int32Array.from(rows), columns);
+      this.#placed.put(new Int32Array(rows), columns);
       return;
     }
     const counts = new Int32Array(this.blocks);
