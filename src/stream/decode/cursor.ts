@@ -54,17 +54,21 @@ export class Cursor {
 
   /** An unsigned number in groups of 7 bits, lowest first: a number while that is exact, else a bigint of 64 bits. */
   varint(): number | bigint {
-    const from = this.at;
+    const bytes = this.#bytes;
+    const { end } = this;
+    let at = this.at;
     let value = 0;
     let scale = 1;
     // Seven groups are 49 bits: exact whatever they hold. Of the eighth four bits are left, which instants need.
-    for (let i = 0; i < 8; i++) {
-      const byte = this.u8();
-      if (byte < (i < 7 ? 128 : 16)) return value + byte * scale;
+    for (let i = 0; i < 8 && at < end; i++) {
+      const byte = bytes[at++]!;
+      if (byte < (i < 7 ? 128 : 16)) {
+        this.at = at;
+        return value + byte * scale;
+      }
       value += (byte & 127) * scale;
       scale *= 128;
     }
-    this.at = from;
     return this.#bigVarint();
   }
 
