@@ -13,25 +13,21 @@ import { read, readJson, type Written, write, writeJson } from './meta.ts';
 /** Marks that a partition keeps: the older, the sparser. */
 const MAX_MARKS = 256;
 
-/** A view's checkpoint with the number of the rewind that it has seen. */
-interface Stored {
+/** A view's checkpoint with what its writer had seen: the number of the last rewind, and of the last hand-over. */
+interface Stored extends Seen {
   readonly at: Written | null;
-  readonly rewind: number;
 }
 
-/** How far the pages of a view are; null: no worker and no materialisation has said anything. Rewinds are taken into account. */
-export async function readCheckpoint(
-  online: OnlineStore,
-  { source, partition, viewId }: CheckpointPlace,
-  control: Control,
-): Promise<{ at: Checkpoint | null } | null> {
-  const stored = await readJson<Stored>(online, nameOf(source, partition, viewId));
-  if (stored === null) {
-    // History had nothing of the partition when the view was handed over: all of it is the stream's.
-    const handed = await readJson<true>(online, handedName(source, viewId));
-    return handed === null ? null : { at: null };
-  }
-  return { at: rewound(stored.at && read(stored.at), stored.rewind, partition, control) };
+interface Seen {
+  readonly rewind: number;
+  readonly handed: number;
+}
+
+/** A view handed over from materialisation to the stream: how far history was, by partition; nowhere in the others. */
+export interface HandOver {
+  /** Grows with each. */
+  readonly number: number;
+  readonly to: ReadonlyMap<string, Checkpoint>;
 }
 
 export interface CheckpointPlace {
@@ -40,29 +36,49 @@ export interface CheckpointPlace {
   readonly viewId: string;
 }
 
-/** Keeps how far the pages of a view are, as known to one that has seen the rewinds up to `generation`. */
+/**
+ * How far the pages of a view are, rewinds and hand-overs taken into account; null: neither a worker nor materialisation has said
+ * anything.
+ */
+export async function readCheckpoint(
+  online: OnlineStore,
+  { source, partition, viewId }: CheckpointPlace,
+  control: Control,
+): Promise<{ at: Checkpoint | null } | null> {
+  const handOver = await readHandOver(online, source, viewId);
+  const stored = await readJson<Stored>(online, nameOf(source, partition, viewId));
+  if (stored !== null)
+    return { at: setBack(stored.at && read(stored.at), stored, partition, control, handOver) };
+  if (handOver === null) return null;
+  return { at: handOver.to.get(partition) ?? null };
+}
+
+/** Keeps how far the pages of a view are, as known to one that has followed all up to `seen`. */
 export async function writeCheckpoint(
   online: OnlineStore,
   { source, partition, viewId }: CheckpointPlace,
   at: Checkpoint | null,
-  generation: number,
+  { rewind, handed }: Seen,
 ): Promise<void> {
-  const stored: Stored = { at: at && write(at), rewind: generation };
+  const stored: Stored = { at: at && write(at), rewind, handed };
   await writeJson(online, nameOf(source, partition, viewId), stored);
 }
 
-/** What is left of a checkpoint after the rewinds that came since `seen`. */
-export function rewound(
+/** What is left of a checkpoint after the rewinds and the hand-over that came since `seen`. */
+export function setBack(
   at: Checkpoint | null,
-  seen: number,
+  seen: Seen,
   partition: string,
   control: Control,
+  handOver: HandOver | null,
 ): Checkpoint | null {
   let least = at;
   for (const { generation, to } of control.rewinds) {
-    const target = generation > seen ? to.get(partition) : undefined;
+    const target = generation > seen.rewind ? to.get(partition) : undefined;
     if (target !== undefined) least = lesser(least, target);
   }
+  if (handOver !== null && handOver.number > seen.handed)
+    least = lesser(least, handOver.to.get(partition) ?? null);
   return least;
 }
 
@@ -74,21 +90,50 @@ export function lesser(a: Checkpoint | null, b: Checkpoint | null): Checkpoint |
 
 /**
  * Hands a view over from materialisation to the stream: its pages have all that `state` had, which was read before its build
- * began. `first`: it had no pages before, or none that count; otherwise a checkpoint only moves forward.
+ * began. `first`: it had no pages before, or none that count. A worker that saw it before that began it where history was
+ * then; so this tells it to begin where `state` was. Otherwise a checkpoint only moves forward.
  */
 export async function handOver(
   online: OnlineStore,
-  view: { readonly source: string; readonly viewId: string; readonly first: boolean },
+  {
+    source,
+    viewId,
+    first,
+  }: { readonly source: string; readonly viewId: string; readonly first: boolean },
   state: HistoryState,
 ): Promise<void> {
-  const control = await readControl(online, view.source);
-  for (const [partition, { position, arrivalUs, newestUs }] of state.partitions) {
-    const place = { ...view, partition };
-    const before = view.first ? null : await readCheckpoint(online, place, control);
-    if (before?.at && before.at.position >= position) continue;
-    await writeCheckpoint(online, place, { position, arrivalUs, newestUs }, control.generation);
+  if (first) {
+    const number = ((await readHandOver(online, source, viewId))?.number ?? 0) + 1;
+    const to = [...state.partitions].map(([partition, at]) => [partition, write(at)] as const);
+    await writeJson(online, handedName(source, viewId), { number, to } satisfies StoredHandOver);
+    return;
   }
-  await writeJson(online, handedName(view.source, view.viewId), true);
+  const control = await readControl(online, source);
+  const handed = (await readHandOver(online, source, viewId))?.number ?? 0;
+  for (const [partition, { position, arrivalUs, newestUs }] of state.partitions) {
+    const place = { source, viewId, partition };
+    const before = await readCheckpoint(online, place, control);
+    if (before?.at && before.at.position >= position) continue;
+    const seen = { rewind: control.generation, handed };
+    await writeCheckpoint(online, place, { position, arrivalUs, newestUs }, seen);
+  }
+}
+
+interface StoredHandOver {
+  readonly number: number;
+  readonly to: readonly (readonly [partition: string, at: Written])[];
+}
+
+/** The last hand-over of a view; null: there was none. */
+export async function readHandOver(
+  online: OnlineStore,
+  source: string,
+  viewId: string,
+): Promise<HandOver | null> {
+  const stored = await readJson<StoredHandOver>(online, handedName(source, viewId));
+  if (stored === null) return null;
+  const to = new Map(stored.to.map(([partition, at]) => [partition, read(at)]));
+  return { number: stored.number, to };
 }
 
 /** Checkpoints of the past of a partition, by position. */

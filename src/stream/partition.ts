@@ -4,7 +4,15 @@ import type { Source, ViewProgram } from '../model/index.ts';
 import type { Checkpoint, HistoryLog } from '../offline/history_contract.ts';
 import type { OnlineStore } from '../online/contract.ts';
 import { applyRows } from './apply_rows.ts';
-import { addMark, lesser, readCheckpoint, rewound, writeCheckpoint } from './checkpoint.ts';
+import {
+  addMark,
+  type HandOver,
+  lesser,
+  readCheckpoint,
+  readHandOver,
+  setBack,
+  writeCheckpoint,
+} from './checkpoint.ts';
 import type { Control } from './control.ts';
 import { continues, firstAfter, HistoryBuffer } from './history_buffer.ts';
 import type { StreamObserver } from './observer.ts';
@@ -26,8 +34,10 @@ interface PageSink {
   readonly program: ViewProgram;
   /** All up to here is in the pages. */
   at: Checkpoint | null;
-  /** What the online store says of it; undefined: nothing. */
+  /** What the online store says of it; undefined: nothing, or what has been set back since. */
   kept: Checkpoint | null | undefined;
+  /** The number of the last hand-over that it has followed. */
+  handed: number;
 }
 
 export class PartitionReader {
@@ -83,16 +93,23 @@ export class PartitionReader {
   async follow(views: readonly ViewProgram[], control: Control): Promise<boolean> {
     for (const id of this.#views.keys())
       if (!views.some((view) => view.id === id)) this.#views.delete(id);
-    for (const sink of this.#views.values())
-      sink.at = rewound(sink.at, this.#generation, this.partition, control);
+    for (const [id, sink] of this.#views) {
+      const handOver = await this.#handOverOf(id);
+      const seen = { rewind: this.#generation, handed: sink.handed };
+      const at = setBack(sink.at, seen, this.partition, control, handOver);
+      if (at?.position !== sink.at?.position) sink.kept = undefined;
+      sink.at = at;
+      sink.handed = handOver?.number ?? 0;
+    }
     for (const program of views) {
       if (this.#views.has(program.id)) continue;
+      const handed = (await this.#handOverOf(program.id))?.number ?? 0;
       const found = await this.#setup.retry('read a checkpoint', () =>
         readCheckpoint(this.#setup.online, this.#place(program.id), control),
       );
       // A view of which nothing is said has of history what its materialisation will bring, and of the stream what comes after.
       const at = found === null ? this.#buffer.durable : found.at;
-      this.#views.set(program.id, { program, at, kept: found === null ? undefined : found.at });
+      this.#views.set(program.id, { program, at, kept: undefined, handed });
     }
     this.#generation = control.generation;
     // Said at once: once history has more, nobody could tell any more where the view began.
@@ -105,6 +122,11 @@ export class PartitionReader {
     let least = this.#buffer.reached;
     for (const { at } of this.#views.values()) least = lesser(least, at);
     return least;
+  }
+
+  #handOverOf(viewId: string): Promise<HandOver | null> {
+    const { online, retry, source } = this.#setup;
+    return retry('read a hand-over', () => readHandOver(online, source.name, viewId));
   }
 
   #place(viewId: string) {
@@ -156,12 +178,12 @@ export class PartitionReader {
   /** Keeps how far the pages are; what it says is durable already. */
   async keepCheckpoints(): Promise<void> {
     const { online, retry } = this.#setup;
-    const generation = this.#generation;
     for (const sink of this.#views.values()) {
-      const { at, program } = sink;
+      const { at, program, handed } = sink;
+      const seen = { rewind: this.#generation, handed };
       if (sink.kept !== undefined && sink.kept?.position === at?.position) continue;
       await retry('keep a checkpoint', () =>
-        writeCheckpoint(online, this.#place(program.id), at, generation),
+        writeCheckpoint(online, this.#place(program.id), at, seen),
       );
       sink.kept = at;
     }

@@ -355,6 +355,11 @@ class World {
     return [...ends, ...meta].join('\n');
   }
 
+  #meta(name: string): any {
+    const bytes = this.store.meta.get(name);
+    return bytes && JSON.parse(new TextDecoder().decode(bytes));
+  }
+
   /** All checkpoints are at the end of the log. */
   #isDone(): boolean {
     const { partitions } = this.history.state();
@@ -362,9 +367,9 @@ class World {
       const last = this.log.end(partition) - 1n;
       if (last < 0n) return true;
       const pages = this.#live.every(({ id, source }) => {
-        const bytes = this.store.meta.get(`stream/${source.name}/${partition}/${id}`);
-        const stored = bytes && JSON.parse(new TextDecoder().decode(bytes));
-        return stored?.at != null && BigInt(stored.at[0]) >= last;
+        const stored = this.#meta(`stream/${source.name}/${partition}/${id}`);
+        const handed = this.#meta(`stream/${source.name}/handed/${id}`)?.number ?? 0;
+        return stored?.at != null && stored.handed === handed && BigInt(stored.at[0]) >= last;
       });
       return pages && partitions.get(partition)?.position === last;
     });
