@@ -75,7 +75,7 @@ test('rows of any types come back from JSON, from lines and from Arrow', async (
         for (const [i, values] of read.entries()) assertSameRow(columns, values, rows[i]!);
       }
     }),
-    { numRuns: cases(60) },
+    { numRuns: cases(40) },
   );
 });
 

@@ -16,6 +16,7 @@ export { type BodyLimits, MAX_BODY_ROWS, MAX_RECORD_BYTES } from './limits.ts';
 export { OP_FIELD, OP_HEADER } from './records.ts';
 export { type RegistryOptions, type SchemaRegistry, schemaRegistry } from './registry.ts';
 
+/** What decoding needs beside the source. */
 export interface DecoderOptions {
   /** Where the schemas of Avro and Protobuf are; null: there is none. */
   readonly registry?: SchemaRegistry | null;
