@@ -76,8 +76,9 @@ export class EmbeddedConsumer implements Consumer {
   seek(partition: string, position: bigint): void {
     const index = Number(partition);
     // Of one that was lost meanwhile the reader is about to hear.
-    if (this.#cursors.has(index))
-      this.#cursors.set(index, { position: Number(position), chunk: null });
+    if (!this.#cursors.has(index)) return;
+    this.#cursors.set(index, { position: Number(position), chunk: null });
+    this.wake();
   }
 
   /** The embedded log has no tools of its own that would ask: checkpoints tell how far a reader is. */

@@ -159,7 +159,12 @@ export class EmbeddedLog implements EventLog {
         setInterval(() => this.#poll(), POLL_MS),
       ];
     this.#consumers.add(consumer);
-    this.#renew();
+    try {
+      this.#renew();
+    } catch (error) {
+      await consumer.close();
+      throw error;
+    }
     return consumer;
   }
 
