@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, rmSync, truncateSync } from 'node:fs';
 import { after, beforeEach, test } from 'node:test';
+import { historyOf } from '../../src/offline/duckdb/history_scan.ts';
 import type { Checkpoint, StoredDeadLetter } from '../../src/offline/history_contract.ts';
 import { commitOf, eventsIn, streamCatalog, streamMembers, tick } from './history_support.ts';
 import { openProject } from './support.ts';
@@ -71,6 +72,37 @@ test('dead letters come in the order of arrival and are settled by position', as
     ['o', 'r', 'o', 'r', 'o', 'o'],
   );
   assert.equal((await historyLog.state('ticks')).version, 3, 'the same mark changes nothing');
+});
+
+test('files of dead letters are joined, and what was settled stays settled', async () => {
+  const { historyLog } = project.store;
+  const { source } = commitOf('a', null, []);
+  const ends = new Map<string, Checkpoint>();
+  for (let i = 1; i <= 30; i++) {
+    const partition = i % 3 === 0 ? 'b' : 'a';
+    const letters = [0, 1].map((n) => ({
+      partition,
+      position: BigInt(2 * i + n),
+      arrivalUs: 2 * i + n,
+      code: 'stream/bad-json',
+      message: 'x',
+      column: null,
+      key: null,
+      payload: null,
+    }));
+    const to = BigInt(2 * i + 1);
+    const commit = commitOf(partition, ends.get(partition) ?? null, [], to);
+    assert.equal(await historyLog.commit({ ...commit, deadLetters: letters }), true);
+    ends.set(partition, commit.to);
+  }
+  const places = [5n, 8n, 40n].map((position) => ({ partition: 'a', position }));
+  await historyLog.settleDeadLetters('ticks', places, 'discarded');
+  const before = await Array.fromAsync(historyLog.deadLetters('ticks'));
+  assert.equal(before.filter(({ state }) => state === 'discarded').length, 3);
+  await historyLog.compact(source);
+  const { deadLetters, dropped } = await historyOf('ticks', project.path('history'));
+  assert.deepEqual([deadLetters.length, dropped.length], [2, 30]);
+  assert.deepEqual(await Array.fromAsync(historyLog.deadLetters('ticks')), before);
 });
 
 test('compaction keeps every row and position', async () => {

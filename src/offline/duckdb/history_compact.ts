@@ -11,6 +11,7 @@ import type { Source } from '../../model/definitions.ts';
 import type { Running } from '../contract.ts';
 import { type Engine, name, rowsOf, text, withConnection } from './engine.ts';
 import { filePrint } from './fingerprints.ts';
+import { deadLetterGroups, joinDeadLetters, joinedFile } from './history_dead_letters.ts';
 import type { HistoryFile, HistoryManifest, Range } from './history_manifest.ts';
 import {
   compactedFile,
@@ -25,7 +26,9 @@ import { copyQuery } from './write.ts';
 
 /** A file of this size is left as it is, and a compacted one has about as much. */
 const LARGE_BYTES = 128 * 2 ** 20;
-/** So many small files of a day are worth it. */
+/** Files up to this size are of one size. */
+const SMALL_BYTES = 2 ** 20;
+/** So many files of a day are worth it. */
 const MANY_FILES = 8;
 /** Nobody writes a file for so long. */
 const SCRATCH_US = US_PER_DAY;
@@ -50,8 +53,9 @@ export async function compactHistory(
   source: Source,
   running: Running,
 ): Promise<{ before: number; after: number }> {
-  const { files } = await readHistory(place);
-  if (groupsOf(files).length > 0) await mergeAll(place, context, source, running);
+  const { files, deadLetters } = await readHistory(place);
+  if (groupsOf(files).length > 0 || deadLetterGroups(deadLetters).length > 0)
+    await mergeAll(place, context, source, running);
   await removeDropped(place, context.clock);
   await removeOrphans(place);
   await removeScratch(place);
@@ -59,21 +63,27 @@ export async function compactHistory(
   return { before: files.length, after: after.files.length };
 }
 
+/**
+ * Many files of a day that are of a size: a file is written again only when the smaller ones make up as much, so that each row is
+ * written a few times, however often its day is compacted.
+ */
 function groupsOf(files: readonly HistoryFile[]): Group[] {
   const small = files.filter(({ bytes }) => bytes! < LARGE_BYTES);
   const days = Map.groupBy(small, ({ path }) => path.split('/')[0]!);
   return [...days].flatMap(([folder, ofDay]) => {
-    if (ofDay.length < MANY_FILES) return [];
     const groups: HistoryFile[][] = [[]];
     let bytes = 0;
-    for (const file of ofDay) {
+    for (const file of ofDay.toSorted((a, b) => a.bytes! - b.bytes!)) {
+      if (file.bytes! > Math.max(bytes, SMALL_BYTES) || bytes >= LARGE_BYTES) {
+        groups.push([]);
+        bytes = 0;
+      }
       groups.at(-1)!.push(file);
       bytes += file.bytes!;
-      if (bytes < LARGE_BYTES) continue;
-      groups.push([]);
-      bytes = 0;
     }
-    return groups.filter((group) => group.length > 1).map((group) => ({ folder, files: group }));
+    return groups
+      .filter((group) => group.length >= MANY_FILES)
+      .map((group) => ({ folder, files: group }));
   });
 }
 
@@ -90,17 +100,23 @@ async function mergeAll(
   const turn = begun!.compaction;
   // Only now: from here on nobody else replaces any of them.
   const groups = groupsOf(begun!.files);
+  const deadLetters = deadLetterGroups(begun!.deadLetters);
   const totalRows = groups.reduce((sum, { files }) => sum + rowsIn(files), 0);
   let rows = 0;
   await withConnection(engine, running.signal, async (connection) => {
     for (const [i, group] of groups.entries()) {
       running.signal?.throwIfAborted();
       const merged = await merge(place, connection, source, group, { turn, attempt: i });
-      if (merged !== null && !(await replace(place, group, merged, turn, clock))) return;
+      if (merged !== null && !(await replace(place, group.files, turn, clock, merged))) return;
       rows += rowsIn(group.files);
       running.onProgress?.({ phase: `compact ${source.name}`, rows, totalRows });
     }
   });
+  for (const [i, files] of deadLetters.entries()) {
+    running.signal?.throwIfAborted();
+    const path = await joinDeadLetters(place, files, compactedFile(turn, i, 'ndjson'));
+    if (!(await replace(place, files, turn, clock, path))) return;
+  }
 }
 
 /** One file of many; null if their columns are not of one type each: what a reader makes of that is not for ever. */
@@ -144,22 +160,29 @@ async function agree(connection: DuckDBConnection, list: string): Promise<boolea
   return differing === undefined;
 }
 
+/** Puts a file of events, or one of dead letters at a path, in the place of others; false: it is no longer this compaction's turn. */
 async function replace(
   place: HistoryPlace,
-  { files }: Group,
-  merged: HistoryFile,
+  files: readonly { readonly path: string }[],
   turn: number,
   clock: Clock,
+  merged: HistoryFile | string,
 ): Promise<boolean> {
   const old = new Set(files.map(({ path }) => path));
   const atUs = clock.nowUs();
   const replaced = await changeHistory(place, (present) => {
     if (present.compaction !== turn) return null;
-    return {
-      ...present,
-      files: [...present.files.filter(({ path }) => !old.has(path)), merged],
-      dropped: [...present.dropped, ...[...old].map((path) => ({ path, atUs }))],
-    };
+    const dropped = [...present.dropped, ...[...old].map((path) => ({ path, atUs }))];
+    const without = <F extends { readonly path: string }>(all: readonly F[]) =>
+      all.filter(({ path }) => !old.has(path));
+    if (typeof merged !== 'string')
+      return { ...present, dropped, files: [...without(present.files), merged] };
+    // As they are settled now, which may be otherwise than when they were joined.
+    const joined = joinedFile(
+      present.deadLetters.filter(({ path }) => old.has(path)),
+      merged,
+    );
+    return { ...present, dropped, deadLetters: [...without(present.deadLetters), joined] };
   });
   return replaced !== null;
 }

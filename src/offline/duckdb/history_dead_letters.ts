@@ -1,10 +1,16 @@
-/** Listing and settling the dead letters of a source. */
+/** Listing, settling and joining the dead letters of a source. */
 import { join } from 'node:path';
-import { SamewiseError } from '../../base/errors.ts';
-import type { HistoryLog, StoredDeadLetter } from '../history_contract.ts';
+import { assert, SamewiseError } from '../../base/errors.ts';
+import type { DeadLetter, HistoryLog, StoredDeadLetter } from '../history_contract.ts';
 import { decodeDeadLetters } from './dead_letters.ts';
 import type { DeadLetterFile } from './history_manifest.ts';
+import { DEAD_LETTERS, SCRATCH } from './history_names.ts';
 import { changeHistory, type HistoryPlace, readHistory } from './history_store.ts';
+
+/** Letters of a file beyond which it is left as it is: they are in memory together. */
+const MANY_LETTERS = 1000;
+/** So many files of a partition are worth joining. */
+const MANY_FILES = 8;
 
 /**
  * In the order of arrival. Within a partition that is the order of the positions, so of each partition one file at a time is in memory.
@@ -38,12 +44,16 @@ function* lettersOf(
 ): Generator<StoredDeadLetter, undefined> {
   for (const file of files) {
     const letters = readFile(place, file);
-    const states = file.states.flatMap(([state, count]) => Array(count).fill(state));
-    for (const [i, letter] of letters.entries()) yield { ...letter, state: states[i] };
+    const states = statesOf(file);
+    for (const [i, letter] of letters.entries()) yield { ...letter, state: states[i]! };
   }
 }
 
-function readFile({ disk, folder, source }: HistoryPlace, file: DeadLetterFile) {
+function readFile(place: HistoryPlace, file: DeadLetterFile): DeadLetter[] {
+  return decodeDeadLetters(readText(place, file), join(place.folder, file.path));
+}
+
+function readText({ disk, folder, source }: HistoryPlace, file: DeadLetterFile): string {
   const path = join(folder, file.path);
   const held = disk.hold(path);
   if (held === null)
@@ -52,7 +62,7 @@ function readFile({ disk, folder, source }: HistoryPlace, file: DeadLetterFile) 
       hint: 'restore the file from a copy',
     });
   try {
-    return decodeDeadLetters(new TextDecoder().decode(held.bytes), path);
+    return new TextDecoder().decode(held.bytes);
   } finally {
     held.close();
   }
@@ -75,7 +85,7 @@ export async function settle(
           .filter((position) => position >= first && position <= last),
       );
       if (positions.size === 0) return file;
-      const before = file.states.flatMap(([was, count]) => Array<typeof was>(count).fill(was));
+      const before = statesOf(file);
       const letters = readFile(place, file);
       const after = before.map((was, i) => (positions.has(letters[i]!.position) ? state : was));
       if (after.every((now, i) => now === before[i])) return file;
@@ -84,6 +94,62 @@ export async function settle(
     });
     return changed ? { ...present, deadLetters } : null;
   });
+}
+
+/** Files of one partition that are worth joining, in the order of their positions. */
+export function deadLetterGroups(files: readonly DeadLetterFile[]): DeadLetterFile[][] {
+  const small = files.filter((file) => lettersIn(file) < MANY_LETTERS);
+  const partitions = Map.groupBy(small, ({ range }) => range.partition);
+  return [...partitions.values()].flatMap((ofPartition) => {
+    const groups: DeadLetterFile[][] = [[]];
+    let letters = 0;
+    for (const file of ofPartition.toSorted(byPosition)) {
+      groups.at(-1)!.push(file);
+      letters += lettersIn(file);
+      if (letters < MANY_LETTERS) continue;
+      groups.push([]);
+      letters = 0;
+    }
+    return groups.filter((group) => group.length >= MANY_FILES);
+  });
+}
+
+/** Writes one file of several; gives its path inside the source's folder. */
+export async function joinDeadLetters(
+  place: HistoryPlace,
+  files: readonly DeadLetterFile[],
+  name: string,
+): Promise<string> {
+  const { disk, folder } = place;
+  await disk.folder(join(folder, SCRATCH));
+  const scratch = await disk.scratch(join(folder, SCRATCH));
+  try {
+    const partial = join(scratch, DEAD_LETTERS);
+    await disk.write(partial, files.map((file) => readText(place, file)).join(''));
+    await disk.flush(partial);
+    const path = `${DEAD_LETTERS}/${name}`;
+    assert(await disk.link(partial, join(folder, path)), 'a turn belongs to one compaction');
+    await disk.flush(join(folder, DEAD_LETTERS));
+    return path;
+  } finally {
+    await disk.remove(scratch);
+  }
+}
+
+/** What a manifest says of the file that was made of these. */
+export function joinedFile(files: readonly DeadLetterFile[], path: string): DeadLetterFile {
+  const inOrder = files.toSorted(byPosition);
+  const { partition, first } = inOrder[0]!.range;
+  const range = { partition, first, last: inOrder.at(-1)!.range.last };
+  return { path, range, states: runsOf(inOrder.flatMap(statesOf)) };
+}
+
+function lettersIn({ states }: DeadLetterFile): number {
+  return states.reduce((sum, [, count]) => sum + count, 0);
+}
+
+function statesOf({ states }: DeadLetterFile): StoredDeadLetter['state'][] {
+  return states.flatMap(([state, count]) => Array<typeof state>(count).fill(state));
 }
 
 function runsOf(states: readonly StoredDeadLetter['state'][]): DeadLetterFile['states'] {
