@@ -3,7 +3,7 @@ SHELL := bash
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 export NODE_NO_WARNINGS := 1
 
-.PHONY: setup check fix test soak bench demo clean
+.PHONY: setup check fix test soak bench demo demo-stream clean
 
 setup: node_modules/.ready
 
@@ -36,5 +36,9 @@ bench: setup
 demo: setup
 	node examples/flights/demo.ts
 
+# FLAGS=--kafka plays the same through Kafka.
+demo-stream: setup
+	node examples/flights-live/demo.ts $(FLAGS)
+
 clean:
-	rm -rf node_modules dist .samewise demo-out bench-out
+	rm -rf node_modules dist .samewise examples/*/.samewise demo-out bench-out

@@ -1,6 +1,6 @@
 /**
- * How busy and how late is it right now? The flights of 2001 (npm's `vega-datasets`): until the end of May they are history in
- * a file, from the first of June on they come in one by one. The definitions do not tell the two apart.
+ * How busy and how late is it right now? The flights of 2001 (npm's `vega-datasets`): until six in the morning of the
+ * first of June they are history in a file, then they come in one by one. The definitions do not tell the two apart.
  */
 import {
   avg,
@@ -34,7 +34,7 @@ export const flights = source({
   eventTime: 'date',
   lateness: '6h',
   batch: sql(`select * from '../../node_modules/vega-datasets/data/flights-3m.parquet'
-    where date < '2001-06-01'`),
+    where date < '2001-06-01 06:00'`),
   stream: stream({ topic: 'flights', maxAhead: '1h' }),
   description: 'departures, with the delay in minutes (negative: early) and the distance in miles',
   owner,
