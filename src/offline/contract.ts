@@ -101,6 +101,28 @@ export interface HistoryRequest extends Running {
   readonly upTo?: ReadonlyMap<string, bigint> | null;
 }
 
+/** Which deliveries to list. */
+export interface DeliveriesRequest
+  extends Pick<HistoryRequest, 'catalog' | 'view' | 'upTo' | 'signal'> {
+  /** Encoded entity keys. */
+  readonly keys: readonly Uint8Array[];
+  /** At most so many. */
+  readonly limit: number;
+}
+
+/** A row of history as it came: repeats, corrections and retracts are not resolved, nor is the view's filter applied. */
+export interface Delivery {
+  readonly key: Uint8Array;
+  readonly id: bigint;
+  readonly timeUs: InstantUs;
+  readonly arrivalUs: InstantUs;
+  readonly retract: boolean;
+  /** Where it lies in the log of the source's stream; null: it is of the batch location. */
+  readonly place: { readonly partition: string; readonly position: bigint } | null;
+  /** The columns that the view reads. */
+  readonly values: Readonly<Record<string, Scalar | null>>;
+}
+
 /** The values of a view at one instant. */
 export interface SnapshotRequest extends Running {
   readonly catalog: Catalog;
@@ -142,6 +164,8 @@ export interface OfflineStore {
   snapshot(request: SnapshotRequest): Promise<{ rows: number; bytes: number }>;
   /** The resolved history of a view for materialisation, in batches of whole keys. */
   history(request: HistoryRequest): AsyncIterable<KeyedEvents>;
+  /** What was delivered of some keys, by key, event time and arrival: for saying which event makes a difference. */
+  deliveries(request: DeliveriesRequest): Promise<Delivery[]>;
   /** Estimated rows and bytes of a source, from file metadata only; nulls where it cannot be told. */
   estimate(
     catalog: Catalog,

@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, rmSync, truncateSync } from 'node:fs';
 import { after, beforeEach, test } from 'node:test';
+import { compileView } from '../../src/model/index.ts';
 import { historyOf } from '../../src/offline/duckdb/history_scan.ts';
 import type { Checkpoint, StoredDeadLetter } from '../../src/offline/history_contract.ts';
+import { encodeKey } from '../../src/types/key.ts';
 import { commitOf, eventsIn, streamCatalog, streamMembers, tick } from './history_support.ts';
 import { openProject } from './support.ts';
 
@@ -33,6 +35,31 @@ test('a commit is seen by scans, once, up to the positions asked for', async () 
   assert.deepEqual(await eventsIn(project.store, {}), {});
   const estimate = await project.store.estimate(streamCatalog, 'ticks');
   assert.deepEqual([estimate.rows, estimate.bytes], [3, state.bytes]);
+});
+
+test('deliveries tell where each row of a key came from', async () => {
+  const { store } = project;
+  const first = commitOf('p', null, [tick(1n, 'u', 9, 10), tick(2n, 'v', 1, 20)]);
+  await store.historyLog.commit(first);
+  const gone = { ...tick(3n, 'u', 5, 30), retract: true };
+  await store.historyLog.commit(commitOf('p', first.to, [gone, tick(4n, 'u', 7, 40)]));
+  const request = { catalog: streamCatalog, view: 'prices', limit: 10 };
+  const keys = [encodeKey(['u'], compileView(streamCatalog, 'prices').keyDtypes)];
+  const found = await store.deliveries({ ...request, keys });
+  assert.deepEqual(
+    found.map(({ place, retract, values }) => [place!.position, retract, values.price]),
+    [
+      [3n, true, 30],
+      [4n, false, 40],
+      [1n, false, 10],
+    ],
+  );
+  const [one] = found;
+  assert.deepEqual([one!.key, one!.arrivalUs, one!.place!.partition], [keys[0], 3, 'p']);
+  const upTo = new Map([['p', 3n]]);
+  assert.equal((await store.deliveries({ ...request, keys, upTo })).length, 2);
+  assert.equal((await store.deliveries({ ...request, keys, limit: 1 })).length, 1);
+  assert.deepEqual(await store.deliveries({ ...request, keys: [] }), []);
 });
 
 test('dead letters come in the order of arrival and are settled by position', async () => {

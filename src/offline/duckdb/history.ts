@@ -79,7 +79,8 @@ function changedCondition(
   ];
 }
 
-async function tableOfKeys(
+/** A new table with these keys, a row each. */
+export async function tableOfKeys(
   connection: DuckDBConnection,
   engine: Engine,
   { keyDtypes }: ViewProgram,

@@ -3,6 +3,7 @@ import type { Clock } from '../../base/clock.ts';
 import { sourceOf } from '../../model/index.ts';
 import type { OfflineStore, Running, TrainingRequest, TrainingResult } from '../contract.ts';
 import type { HistoryLog } from '../history_contract.ts';
+import { readDeliveries } from './deliveries.ts';
 import { openEngine, withConnection } from './engine.ts';
 import { estimateSource } from './estimate.ts';
 import { Feeds } from './feed.ts';
@@ -79,6 +80,7 @@ export async function openDuckdbStore(options: DuckdbStoreOptions): Promise<Duck
     },
     snapshot: (request) => writeSnapshot(context, request),
     history: (request) => keyedHistory(context, request),
+    deliveries: (request) => readDeliveries(context, request),
     estimate: (catalog, source) =>
       withConnection(engine, undefined, (connection) =>
         estimateSource(connection, sourceOf(catalog, source), context.paths),

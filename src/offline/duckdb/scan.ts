@@ -1,7 +1,7 @@
 /**
  * A scan of a source: its batch location together with what its stream wrote, as one query whose columns have the declared types.
- * Besides the source's columns it gives "samewise:t" (event time), "samewise:a" (arrival, null: a = t) and
- * "samewise:retract". What is wrong with the data is found by a second query, after the first has failed.
+ * Besides the source's columns it gives "samewise:t" (event time), "samewise:a" (arrival, null: a = t), "samewise:retract",
+ * and of what a stream wrote "samewise:partition" and "samewise:position" (its digits). What is wrong with the data is found by a second query, after the first has failed.
  */
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { nearest, SamewiseError, type Where } from '../../base/errors.ts';
@@ -17,6 +17,8 @@ import { openStream, type Positions } from './history_scan.ts';
 export const T = '"samewise:t"';
 export const A = '"samewise:a"';
 export const RETRACT = '"samewise:retract"';
+export const PARTITION = '"samewise:partition"';
+export const POSITION = '"samewise:position"';
 
 export interface Paths {
   readonly projectDir: string;
@@ -37,7 +39,7 @@ export interface Relation {
 
 export interface Scan {
   readonly source: Source;
-  /** `SELECT` of the asked columns, "samewise:t", "samewise:a" and "samewise:retract". */
+  /** `SELECT` of the asked columns and of those named at the head of this file. */
   readonly sql: string;
   /** False: a = t in every row. */
   readonly hasArrival: boolean;
@@ -185,7 +187,7 @@ function batchSelect(source: Source, relation: Relation, sound: boolean): string
   const a = source.arrivalTime === null ? 'NULL' : declared(relation, source.arrivalTime);
   const op = source.op === null ? 'false' : retractSql(declared(relation, source.op));
   const time = sound ? t : `COALESCE(${t}, error('null event time'))`;
-  return select(source, relation, `${a}::TIMESTAMP`, op, time);
+  return select(source, relation, [`${a}::TIMESTAMP`, op, 'NULL::VARCHAR', 'NULL::VARCHAR'], time);
 }
 
 function historySelect(source: Source, relation: Relation): string {
@@ -193,10 +195,15 @@ function historySelect(source: Source, relation: Relation): string {
   const t = declared(relation, source.eventTime);
   // What takes a row of a table away may not know when it happened.
   const time = source.mutable ? `COALESCE(${t}, ${a})` : t;
-  return select(source, relation, a, retractSql('__op'), time);
+  return select(source, relation, [a, retractSql('__op'), '__partition', '__position'], time);
 }
 
-function select(source: Source, relation: Relation, a: string, op: string, t: string): string {
+function select(
+  source: Source,
+  relation: Relation,
+  [a, op, partition, position]: readonly [string, string, string, string],
+  t: string,
+): string {
   const columns = relation.columns.map(({ field, cast }) => {
     const value = name(field.name);
     return `${castExpression(cast, value, field.dtype)} AS ${value}`;
@@ -204,7 +211,7 @@ function select(source: Source, relation: Relation, a: string, op: string, t: st
   const isDate =
     source.columns.find(({ name }) => name === source.eventTime)!.dtype.kind === 'date';
   const time = isDate ? `(${t})::TIMESTAMP` : t;
-  return `SELECT ${columns.join(', ')}, ${time} AS ${T}, ${a} AS ${A}, ${op} AS ${RETRACT} FROM ${relation.from()}`;
+  return `SELECT ${columns.join(', ')}, ${time} AS ${T}, ${a} AS ${A}, ${op} AS ${RETRACT}, ${partition} AS ${PARTITION}, ${position} AS ${POSITION} FROM ${relation.from()}`;
 }
 
 function retractSql(op: string): string {

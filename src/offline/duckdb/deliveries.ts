@@ -1,0 +1,76 @@
+/** What history has of some keys, delivery by delivery, with the place in the log that each came from. */
+import { compileView, eventIds } from '../../model/index.ts';
+import type { Schema } from '../../types/batch.ts';
+import { scalarAt } from '../../types/column.ts';
+import { bool, float64, string } from '../../types/dtype.ts';
+import { encodeKey } from '../../types/key.ts';
+import type { DeliveriesRequest, Delivery } from '../contract.ts';
+import { type Engine, name, withConnection } from './engine.ts';
+import { tableOfKeys } from './history.ts';
+import { readAll, wireExpression } from './read.ts';
+import { A, openScan, PARTITION, type Paths, POSITION, RETRACT, T } from './scan.ts';
+
+/** See the contract. Goes through all of the source's history once, as no file says which keys it has. */
+export async function readDeliveries(
+  { engine, paths }: { readonly engine: Engine; readonly paths: Paths },
+  request: DeliveriesRequest,
+): Promise<Delivery[]> {
+  const program = compileView(request.catalog, request.view);
+  const { source, view, keyDtypes, sourceColumns } = program;
+  return withConnection(engine, request.signal, async (connection) => {
+    const scan = await openScan(connection, source, sourceColumns, paths, request.upTo ?? null);
+    const keys = await tableOfKeys(connection, engine, program, request.keys);
+    const fields = source.columns.filter((field) => sourceColumns.includes(field.name));
+    const schema: Schema = [
+      ...fields,
+      { name: 'samewise:t', dtype: float64 },
+      { name: 'samewise:a', dtype: float64 },
+      { name: 'samewise:retract', dtype: bool },
+      { name: 'samewise:partition', dtype: string },
+      { name: 'samewise:position', dtype: string },
+    ];
+    const columns = [
+      ...fields.map((field) => wireExpression(name(field.name), field.dtype)),
+      `epoch_us(${T})::DOUBLE`,
+      `epoch_us(COALESCE(${A}, ${T}))::DOUBLE`,
+      RETRACT,
+      PARTITION,
+      POSITION,
+    ];
+    const keyColumns = view.keys.map(name).join(', ');
+    try {
+      const batch = await readAll(
+        connection,
+        `SELECT ${columns.join(', ')} FROM (${scan.sql}) WHERE (${keyColumns}) IN (SELECT * FROM ${name(keys)}) ORDER BY ${keyColumns}, ${T}, COALESCE(${A}, ${T}) LIMIT ${request.limit}`,
+        schema,
+      );
+      const ids = eventIds(source, batch);
+      const at = (column: string, row: number) => scalarAt(batch.columns[column]!, row);
+      return Array.from({ length: batch.length }, (_, row): Delivery => {
+        const position = at('samewise:position', row);
+        return {
+          key: encodeKey(
+            view.keys.map((key) => at(key, row)),
+            keyDtypes,
+          ),
+          id: ids[row]!,
+          timeUs: at('samewise:t', row) as number,
+          arrivalUs: at('samewise:a', row) as number,
+          retract: at('samewise:retract', row) === true,
+          place:
+            position === null
+              ? null
+              : {
+                  partition: at('samewise:partition', row) as string,
+                  position: BigInt(position as string),
+                },
+          values: Object.fromEntries(fields.map((field) => [field.name, at(field.name, row)])),
+        };
+      });
+    } catch (error) {
+      throw await scan.explain(connection, error);
+    } finally {
+      await connection.run(`DROP TABLE IF EXISTS ${name(keys)}`);
+    }
+  });
+}
