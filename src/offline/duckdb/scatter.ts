@@ -12,8 +12,10 @@ import { PlacedRows } from './placed_rows.ts';
 
 /** Rows of a block at least. */
 const BLOCK_ROWS = 1 << 19;
-/** What one block may take in memory, estimated; also what one scatter holds before it spills. */
+/** What one block may take in memory, estimated. */
 const BLOCK_BYTES = 192 * 2 ** 20;
+/** What one scatter holds of rows that are not in their places yet. */
+const SPILL_BYTES = 64 * 2 ** 20;
 
 /** Rows of a block for columns of these types: all of them where they fit into memory, which saves parting them. */
 export function blockRowsOf(rows: number, dtypes: readonly Dtype[]): number {
@@ -44,7 +46,7 @@ export class Scatter {
     blockRows: number,
     dtypes: readonly Dtype[],
     folder: string,
-    spillBytes = BLOCK_BYTES,
+    spillBytes = SPILL_BYTES,
   ) {
     this.#spillBytes = spillBytes;
     this.rows = rows;
