@@ -61,6 +61,11 @@ export class Delivery {
     return Math.max(0, this.#limits.bytes - this.#heldBytes);
   }
 
+  /** Records that may be fetched now, at least one: what bytes allow decides. */
+  get roomRecords(): number {
+    return Math.max(1, this.#limits.records - this.#heldRecords);
+  }
+
   get assigned(): readonly string[] {
     return [...this.#cursors.keys()];
   }
@@ -68,6 +73,16 @@ export class Delivery {
   /** Partitions that can be fetched. */
   cursors(): readonly Cursor[] {
     return [...this.#cursors.values()].filter(({ position }) => position !== null);
+  }
+
+  /** Whether the cursor is one of an assignment that lasts. */
+  wants(cursor: Cursor): boolean {
+    return !this.#closed && this.#cursors.get(cursor.partition) === cursor;
+  }
+
+  /** Whether the reader has still to be given something of a partition. */
+  holds(partition: string): boolean {
+    return this.#held.some(({ event }) => event.partition === partition);
   }
 
   assign(partition: string): void {

@@ -1,6 +1,6 @@
 /** How the client's parts are made: the same brokers, times and names for all. */
 import { Consumer, ProduceAcks, Producer } from '@platformatic/kafka';
-import type { Patience } from './errors.ts';
+import type { Patience } from '../patience.ts';
 import type { KafkaSecurity } from './security.ts';
 
 export interface KafkaSettings {

@@ -4,7 +4,7 @@
  * room for more.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { fetchV17 } from '@platformatic/kafka';
+import { type fetchV17, NetworkError } from '@platformatic/kafka';
 import { SamewiseError } from '../../base/errors.ts';
 import type { Consumer, ConsumerEvent, ConsumerLimits } from '../contract.ts';
 import { type Cursor, Delivery } from '../delivery.ts';
@@ -35,6 +35,7 @@ export class KafkaConsumer implements Consumer {
   /** Since when nothing could be fetched; null: all is well. */
   #failingMs: number | null = null;
   #starting = false;
+  #again = false;
   #wakes: (() => void)[] = [];
 
   static async open(
@@ -113,32 +114,42 @@ export class KafkaConsumer implements Consumer {
 
   #changed(): void {
     for (const wake of this.#wakes.splice(0)) wake();
-    // Positions come one after the other: the first fetch is for all that come in this turn.
-    if (this.#starting || this.#delivery.closed) return;
+    if (this.#delivery.closed) return;
+    this.#again = true;
+    if (this.#starting) return;
     this.#starting = true;
-    setImmediate(() => {
-      this.#starting = false;
-      void this.#startLoops();
-    });
+    // Positions come one after the other: the first fetch is for all that come in this turn.
+    setImmediate(() => void this.#startLoops());
   }
 
   /** One loop for each broker that leads something to fetch. */
   async #startLoops(): Promise<void> {
-    while (!this.#delivery.closed && this.#delivery.cursors().length > 0) {
+    while (this.#again && !this.#delivery.closed) {
+      this.#again = false;
+      const wanted = this.#delivery.cursors().length;
+      if (wanted === 0) break;
       try {
         const leaders = await this.#leaders();
-        for (const node of new Set(leaders.values()))
-          if (!this.#loops.has(node))
-            this.#loops.set(
-              node,
-              this.#loop(node).finally(() => this.#loops.delete(node)),
-            );
-        return;
+        for (const node of new Set(leaders.values())) this.#startLoop(node);
+        // Some have no leader for now.
+        if (leaders.size < wanted) throw new NetworkError('a partition has no leader');
       } catch (error) {
         this.#failed(error);
+        this.#again = true;
         await sleep(RETRY_MS);
       }
     }
+    this.#starting = false;
+  }
+
+  #startLoop(node: number): void {
+    if (this.#loops.has(node)) return;
+    const ended = this.#loop(node).finally(() => {
+      this.#loops.delete(node);
+      // What came while it ended.
+      this.#changed();
+    });
+    this.#loops.set(node, ended);
   }
 
   /** The broker that leads a partition, for those that can be fetched. */

@@ -1,10 +1,8 @@
-/** What goes wrong with a Kafka cluster, in coded errors; and trying again for a while what may pass. */
-import { setTimeout as sleep } from 'node:timers/promises';
+/** What goes wrong with a Kafka cluster, in coded errors. */
 import { GenericError } from '@platformatic/kafka';
 import { SamewiseError, type Where } from '../../base/errors.ts';
+import { type Patience, persistBy } from '../patience.ts';
 
-const FIRST_PAUSE_MS = 50;
-const LONGEST_PAUSE_MS = 1_000;
 const MAX_TEXT = 400;
 
 const NO_TOPIC = /UNKNOWN_TOPIC|INVALID_TOPIC/;
@@ -64,26 +62,7 @@ export function codedError(error: unknown, where: Where): SamewiseError {
   });
 }
 
-/** How long to go on, by which clock. */
-export interface Patience {
-  readonly limitMs: number;
-  readonly monotonicMs: () => number;
-}
-
-/** Runs `body`, again and again while the cluster cannot be reached, until the time is over; throws coded errors. */
-export async function persist<T>(
-  { limitMs, monotonicMs }: Patience,
-  where: Where,
-  body: () => Promise<T>,
-): Promise<T> {
-  const deadline = monotonicMs() + limitMs;
-  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(LONGEST_PAUSE_MS, pauseMs * 2)) {
-    try {
-      return await body();
-    } catch (error) {
-      const coded = codedError(error, where);
-      if (coded.code !== 'stream/unreachable' || monotonicMs() + pauseMs > deadline) throw coded;
-      await sleep(pauseMs);
-    }
-  }
+/** Runs `body`, again while the cluster cannot be reached and there is patience; throws coded errors. */
+export function persist<T>(patience: Patience, where: Where, body: () => Promise<T>): Promise<T> {
+  return persistBy(patience, (error) => codedError(error, where), body);
 }
