@@ -7,7 +7,7 @@ import { decodeKey, printKey } from '../types/key.ts';
 import { changesOfKey, type KeyedChanges } from './changes.ts';
 
 /** Keys that one transaction stores. */
-const KEYS_A_WRITE = 4_096;
+const KEYS_A_WRITE = 10_000;
 /** How often a key may be lost to other writers in a row; each time needs one of them in between. */
 const MAX_ROUNDS = 1_000;
 

@@ -3,6 +3,7 @@
  * down; then history and pages must be what the records say. A run depends on its seed alone.
  */
 import assert from 'node:assert/strict';
+import { removeVanished } from '../../../src/app/vanished.ts';
 import { SamewiseError } from '../../../src/base/errors.ts';
 import type { ViewProgram } from '../../../src/model/index.ts';
 import { handOver } from '../../../src/stream/checkpoint.ts';
@@ -195,7 +196,9 @@ class World {
       try {
         const state = await log.state(source.name);
         const first = !this.#built.has(id);
-        await buildKeys({ online, offline, log, program, history });
+        const build = { online, offline, log, program, history };
+        const { keys } = await buildKeys(build);
+        if ((await online.size(id)).keys > keys) await removeVanished(build);
         if (random.chance(0.2)) await process.sleep(random.below(3_000));
         await handOver(online, { source: source.name, viewId: id, first }, state);
         this.#built.add(id);
@@ -368,8 +371,10 @@ class World {
       if (last < 0n) return true;
       const pages = this.#live.every(({ id, source }) => {
         const stored = this.#meta(`stream/${source.name}/${partition}/${id}`);
+        if (stored?.at == null || BigInt(stored.at[0]) < last) return false;
         const handed = this.#meta(`stream/${source.name}/handed/${id}`)?.number ?? 0;
-        return stored?.at != null && stored.handed === handed && BigInt(stored.at[0]) >= last;
+        const rewinds = this.#meta(`stream/${source.name}/control`)?.rewinds ?? [];
+        return stored.handed === handed && stored.rewind === (rewinds.at(-1)?.[0] ?? 0);
       });
       return pages && partitions.get(partition)?.position === last;
     });
