@@ -10,10 +10,9 @@ import type { OnlineStore } from '../online/contract.ts';
 import { openLmdbStore } from '../online/lmdb.ts';
 import type { Registry } from '../registry/contract.ts';
 import { openSqliteRegistry } from '../registry/sqlite.ts';
-import type { EventLog } from '../stream/contract.ts';
 import { type Config, readConfig } from './config.ts';
 import { loadDefinitions } from './definitions.ts';
-import { openLog } from './open_log.ts';
+import { decodersOf, openLog } from './open_log.ts';
 import type { Streaming } from './streams.ts';
 
 export interface App {
@@ -52,14 +51,13 @@ export async function openApp(options: {
     const offline = await openOffline(config, clock);
     opened.push(offline);
     const history = offline.historyLog;
-    let log: Promise<EventLog> | null = null;
-    const streaming = async (): Promise<Streaming> => {
-      log ??= openLog(config, clock).then((found) => {
-        opened.push(found);
-        return found;
-      });
-      return { registry, online, history, clock, log: await log };
+    let streams: Promise<Streaming> | null = null;
+    const openStreams = async (): Promise<Streaming> => {
+      const log = await openLog(config, clock, options.environment);
+      opened.push(log);
+      return { registry, online, history, clock, log, decoder: await decodersOf(config) };
     };
+    const streaming = () => (streams ??= openStreams());
     return {
       config,
       clock,

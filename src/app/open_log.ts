@@ -3,25 +3,43 @@ import type { Clock } from '../base/clock.ts';
 import { SamewiseError } from '../base/errors.ts';
 import type { Source } from '../model/index.ts';
 import type { EventLog } from '../stream/contract.ts';
-import { type Decoder, decoderFor } from '../stream/decode/index.ts';
-import { openEmbeddedLog } from '../stream/embedded/log.ts';
+import type { Decoder, SchemaChange } from '../stream/decode/index.ts';
 import type { Config } from './config.ts';
 
-/** Opens the project's event log. A broker that is away is met when the log is used. */
-export async function openLog({ stream }: Config, clock: Clock): Promise<EventLog> {
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Opens the project's event log. A broker that is away is met when the log is used. Clients are loaded only if they are needed. */
+export async function openLog(
+  { stream }: Config,
+  clock: Clock,
+  environment: Environment = process.env,
+): Promise<EventLog> {
   switch (stream.kind) {
     case 'embedded': {
+      const { openEmbeddedLog } = await import('../stream/embedded/log.ts');
       const { path, partitions } = stream;
       return openEmbeddedLog({ path, clock, partitions });
     }
-    default:
-      throw new SamewiseError('app/bad-url', `events of ${stream.kind} cannot be read yet`, {
+    case 'kafka': {
+      const { kafkaSecurity, openKafkaLog } = await import('../stream/kafka/index.ts');
+      return openKafkaLog({ brokers: stream.brokers, clock, security: kafkaSecurity(environment) });
+    }
+    case 'kinesis':
+      throw new SamewiseError('app/bad-url', 'events of Kinesis cannot be read yet', {
         where: { field: 'stream' },
       });
   }
 }
 
-/** Decodes the records of a source. */
-export function openDecoder(source: Source): Decoder {
-  return decoderFor(source);
+/** Makes the decoder of a source's records; `onSchemaChange` is told of schemas from which it can no longer be read. */
+export type OpenDecoder = (
+  source: Source,
+  onSchemaChange: (change: SchemaChange) => void,
+) => Decoder;
+
+/** Decoders of a project: all share one schema registry and what is known of its schemas. */
+export async function decodersOf({ schemas }: Config): Promise<OpenDecoder> {
+  const { decoderFor, schemaRegistry } = await import('../stream/decode/index.ts');
+  const registry = schemas === null ? null : schemaRegistry(schemas, { jitter: Math.random });
+  return (source, onSchemaChange) => decoderFor(source, { registry, onSchemaChange });
 }

@@ -9,7 +9,9 @@ import { featureDefiner } from './define.ts';
 import type { App } from './open.ts';
 import { eventPusher } from './push_events.ts';
 import { StreamMeter } from './stream_meter.ts';
+import { streamMetrics } from './stream_metrics.ts';
 import { Streams, type StreamsOptions } from './streams.ts';
+import { timedReads } from './timed_reads.ts';
 
 /** Where the server listens, once it does. */
 export interface Listening {
@@ -30,6 +32,7 @@ export async function startServer(
     readonly onFailure: (error: unknown, request: { method: string; url: string }) => void;
     /** A source's events cannot be applied for now; it is tried again after `restMs`. */
     readonly onStreamFailure: StreamsOptions['onFailure'];
+    readonly onSchemaChange: StreamsOptions['onSchemaChange'];
   },
 ): Promise<Listening> {
   const outputDir = join(app.config.stateDir, 'output');
@@ -40,10 +43,14 @@ export async function startServer(
     sources: null,
     observer: meter,
     onFailure: options.onStreamFailure,
+    onSchemaChange: options.onSchemaChange,
   });
+  const reads = timedReads(app.online, app.clock);
+  const streamed = streamMetrics(meter, app.registry);
   const server = await buildServer({
     registry: app.registry,
-    online: app.online,
+    online: reads.online,
+    moreMetrics: async () => (await reads.text()) + (await streamed()),
     offline: app.offline,
     clock: app.clock,
     catalogs: {

@@ -1,5 +1,4 @@
-/** What workers of this process have done: totals, rates of the last seconds and lags, for people and for metrics. */
-import { Gauge, Registry as PromRegistry } from 'prom-client';
+/** What workers of this process have done: totals, rates of the last seconds and lags. */
 import type { Clock } from '../base/clock.ts';
 import type { InstantUs } from '../base/time.ts';
 import type { StreamObserver } from '../stream/observer.ts';
@@ -150,68 +149,4 @@ export class StreamMeter implements StreamObserver {
     }
     return meter;
   }
-}
-
-/**
- * The meter in Prometheus' text format. `featuresOf` names the features of a view id: each is a series of its own, as dashboards
- * of features want it.
- */
-export function streamMetrics(
-  meter: StreamMeter,
-  featuresOf: (viewId: string) => readonly string[],
-): () => Promise<string> {
-  const registry = new PromRegistry();
-  const registers = [registry];
-  const bySource = (name: string, help: string, value: (of: SourceMeter) => number) =>
-    new Gauge({
-      name,
-      help,
-      labelNames: ['source'],
-      registers,
-      collect() {
-        this.reset();
-        for (const [source, of] of meter.sources) this.set({ source }, value(of));
-      },
-    });
-  const byFeature = (name: string, help: string, value: (of: ViewMeter) => number) =>
-    new Gauge({
-      name,
-      help,
-      labelNames: ['feature_name', 'feature_view', 'source'],
-      registers,
-      collect() {
-        this.reset();
-        for (const [viewId, of] of meter.views)
-          for (const feature_name of featuresOf(viewId))
-            this.set({ feature_name, feature_view: of.view, source: of.source }, value(of));
-      },
-    });
-  byFeature(
-    'feature_ingestion_lag_seconds',
-    'From the arrival of the newest event to its being in the online features',
-    ({ lag_ms }) => lag_ms / 1000,
-  );
-  byFeature(
-    'feature_update_error_rate',
-    'Share of the events of the last ten seconds that could not be applied',
-    ({ source, recent }) => {
-      const own = recent.errorRate;
-      return Math.max(own, meter.sources.get(source)?.recent.errorRate ?? 0);
-    },
-  );
-  byFeature(
-    'feature_newest_event_timestamp_seconds',
-    'When the newest event in the online features happened',
-    ({ newestUs }) => (newestUs ?? 0) / 1e6,
-  );
-  const total = (what: string) => `samewise_stream_${what}`;
-  bySource(total('records_total'), 'Records read from the log', ({ records }) => records);
-  bySource(total('late_events_total'), 'Events that came later than allowed', ({ late }) => late);
-  bySource(total('dead_letters_total'), 'Records that could not be read', ({ dead }) => dead);
-  bySource(total('retries_total'), 'Tries that failed', ({ retries }) => retries);
-  bySource(total('history_rows_total'), 'Events in history', ({ committed }) => committed);
-  bySource(total('lag_records'), 'Records of the log that are not read yet', ({ lag }) =>
-    Number([...lag.values()].reduce((sum, one) => sum + one, 0n)),
-  );
-  return () => registry.metrics();
 }

@@ -2,7 +2,6 @@
  * How far the streams are: read from what workers, materialisation and history keep, so that any process can tell, also when no
  * worker runs.
  */
-import { formatDuration } from '../base/duration.ts';
 import type { InstantUs } from '../base/time.ts';
 import type { Checkpoint } from '../offline/history_contract.ts';
 import { readCheckpoint } from '../stream/checkpoint.ts';
@@ -122,11 +121,6 @@ async function viewStatus(
     freshness_ms: promisedUs === null ? null : promisedUs / 1000,
     state: promisedUs === null ? 'no promise' : behindMs * 1000 > promisedUs ? 'stale' : 'fresh',
   };
-}
-
-/** What a freshness promise and a state say in words. */
-export function printFreshness({ state, freshness_ms }: ViewStatus): string {
-  return freshness_ms === null ? state : `${state} (${formatDuration(freshness_ms * 1000)})`;
 }
 
 function lagOf(at: Checkpoint | null, first: bigint, next: bigint): bigint {

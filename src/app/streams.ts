@@ -11,10 +11,11 @@ import type { Registry } from '../registry/contract.ts';
 import { readCheckpoint } from '../stream/checkpoint.ts';
 import type { EventLog, RecordPlace } from '../stream/contract.ts';
 import { readControl } from '../stream/control.ts';
+import type { Decoder, SchemaChange } from '../stream/decode/index.ts';
 import type { StreamObserver } from '../stream/observer.ts';
 import { Worker } from '../stream/worker.ts';
 import { followViews, liveSources, viewsOfSource } from './live_sources.ts';
-import { openDecoder } from './open_log.ts';
+import type { OpenDecoder } from './open_log.ts';
 
 /** Workers of all processes of a project are one group. */
 const GROUP = 'samewise';
@@ -34,6 +35,7 @@ export interface Streaming {
   readonly online: OnlineStore;
   readonly history: HistoryLog;
   readonly log: EventLog;
+  readonly decoder: OpenDecoder;
   readonly clock: Clock;
 }
 
@@ -43,6 +45,8 @@ export interface StreamsOptions {
   readonly observer: StreamObserver;
   /** A worker has given up for now; it is started again after `restMs`. */
   readonly onFailure: (source: string, error: unknown, restMs: number) => void;
+  /** Records come by a schema from which a source can no longer be read: they are dead letters until something is done. */
+  readonly onSchemaChange: (change: SchemaChange) => void;
 }
 
 /** The worker of one source as it runs, or rests. */
@@ -124,11 +128,12 @@ export class Streams {
 
   async #runSource(source: Source, signal: AbortSignal): Promise<void> {
     const { clock } = this.#app;
-    const { observer, onFailure } = this.#options;
+    const { observer, onFailure, onSchemaChange } = this.#options;
+    const decoder = this.#app.decoder(source, onSchemaChange);
     let restMs = FIRST_REST_MS;
     while (!signal.aborted) {
       const startedMs = clock.monotonicMs();
-      const worker = workerFor(this.#app, source, GROUP, observer);
+      const worker = workerFor(this.#app, source, decoder, GROUP, observer);
       this.#workers.set(source.name, worker);
       try {
         await worker.run(signal);
@@ -156,7 +161,13 @@ export async function applyHere(
 ): Promise<void> {
   const done = new AbortController();
   // A group of its own: it need not wait for a partition that another one reads.
-  const worker = workerFor(app, source, `${GROUP}-${randomUUID()}`, {});
+  const worker = workerFor(
+    app,
+    source,
+    app.decoder(source, () => {}),
+    `${GROUP}-${randomUUID()}`,
+    {},
+  );
   const running = worker.run(done.signal);
   await Promise.race([worker.reached(places), running]).finally(() => done.abort());
   await running;
@@ -165,13 +176,14 @@ export async function applyHere(
 function workerFor(
   { registry, online, history, log, clock }: Streaming,
   source: Source,
+  decoder: Decoder,
   group: string,
   observer: StreamObserver,
 ): Worker {
   return new Worker({
     source,
     log,
-    decoder: openDecoder(source),
+    decoder,
     online,
     history,
     views: followViews(registry, source.name),

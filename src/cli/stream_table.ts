@@ -8,6 +8,7 @@ import { formatCount } from '../base/numbers.ts';
 import { formatInstant } from '../base/time.ts';
 import type { Session } from './command.ts';
 import { duration, paint, table } from './output.ts';
+import { printSchemaChange } from './schema_change.ts';
 
 const REDRAW_MS = 500;
 const LINE_MS = 5_000;
@@ -26,6 +27,7 @@ export async function runWithMeter(
   const streams = new Streams(streaming, {
     sources,
     observer: meter,
+    onSchemaChange: (change) => out.note(printSchemaChange(change)),
     onFailure: (source, error, restMs) =>
       out.note(`${source}: ${said(error)}; tried again in ${duration(restMs)}`),
   });

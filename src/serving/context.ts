@@ -26,6 +26,8 @@ export interface Context {
   readonly metrics: Metrics;
   readonly defineFeature: DefineFeature;
   readonly pushEvents: PushEvents;
+  /** Metrics that others keep, in Prometheus' text format. */
+  readonly moreMetrics: () => Promise<string>;
   readonly data: DataRoots;
   /** Folder for training sets made by requests; exists. */
   readonly outputDir: string;

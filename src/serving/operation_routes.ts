@@ -5,7 +5,7 @@ import type { Context } from './context.ts';
 import { healthSchema, metricsSchema, readySchema } from './schemas.ts';
 
 export function operationRoutes(app: FastifyInstance, context: Context): void {
-  const { metrics, online, registry } = context;
+  const { metrics, moreMetrics, online, registry } = context;
 
   app.get('/healthz', { schema: healthSchema }, async () => ({ status: 'ok' }));
 
@@ -19,7 +19,7 @@ export function operationRoutes(app: FastifyInstance, context: Context): void {
 
   app.get('/metrics', { schema: metricsSchema }, async (_, reply) => {
     reply.header('content-type', metrics.contentType);
-    return metrics.text();
+    return (await metrics.text()) + (await moreMetrics());
   });
 
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());

@@ -37,6 +37,8 @@ export interface ServerOptions {
   readonly catalogs: Catalogs;
   readonly defineFeature: DefineFeature;
   readonly pushEvents: PushEvents;
+  /** Metrics that others keep, in Prometheus' text format. */
+  readonly moreMetrics?: () => Promise<string>;
   /** Where requests may point for labels. */
   readonly data: DataRoots;
   /** Folder for training sets that requests build; exists. */
@@ -65,6 +67,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   const metrics = new Metrics();
   const context: Context = {
     ...options,
+    moreMetrics: options.moreMetrics ?? (async () => ''),
     metrics,
     definitions: new Definitions(registry, catalogs, clock, options.refreshMs ?? 1000),
     reader: new VectorReader(online, metrics),

@@ -1,7 +1,15 @@
 /** The arrows of docs/architecture.md: which room may import which, and who may touch the machine. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Identifier, ImportSpecifier, MemberExpression, NewExpression, Property } from 'acorn';
+import type {
+  AssignmentPattern,
+  Expression,
+  Identifier,
+  ImportSpecifier,
+  MemberExpression,
+  NewExpression,
+  VariableDeclarator,
+} from 'acorn';
 import { simple } from 'acorn-walk';
 import { type SourceFile, sources, syntaxOf } from './sources.ts';
 
@@ -87,6 +95,10 @@ test('the rule itself objects to arrows that point back', () => {
     assert.notEqual(at(path!, target!), null, `${path} → ${target}`);
 });
 
+function isMachine(node: Expression | null | undefined): node is Identifier {
+  return node?.type === 'Identifier' && /^(Math|process|performance|crypto)$/.test(node.name);
+}
+
 /** Machine state that a file reads: the clock, randomness, the environment. */
 function machineUses(source: SourceFile): string[] {
   const found: string[] = [];
@@ -108,11 +120,14 @@ function machineUses(source: SourceFile): string[] {
       const { name } = (node as ImportSpecifier).imported as Identifier;
       if (/^(env|performance|random(UUID|Bytes|Int))$/.test(name)) found.push(`import { ${name} }`);
     },
-    ObjectPattern(node) {
-      for (const property of (node as unknown as { properties: Property[] }).properties) {
-        const name = property.type === 'Property' ? (property.key as Identifier).name : '';
-        if (name === 'env' || name === 'random') found.push(`{ ${name} }`);
-      }
+    // What is taken apart, as in const { random } = Math; a parameter of that name is injected.
+    VariableDeclarator(node) {
+      const { id, init } = node as VariableDeclarator;
+      if (id.type === 'ObjectPattern' && isMachine(init)) found.push(`{ … } = ${init.name}`);
+    },
+    AssignmentPattern(node) {
+      const { left, right } = node as AssignmentPattern;
+      if (left.type === 'ObjectPattern' && isMachine(right)) found.push(`{ … } = ${right.name}`);
     },
   });
   return found;
@@ -127,4 +142,8 @@ test('the clock, randomness and the environment are touched only at the edge', (
   assert.deepEqual(wrong, []);
   const clock = sources.find((source) => source.path === 'base/clock.ts')!;
   assert.ok(machineUses(clock).length > 0, 'the check sees the one real clock');
+  const uses = (text: string) => machineUses({ path: 'model/a.ts', text, imports: [] });
+  assert.deepEqual(uses('const { random } = Math; const { env } = process;').length, 2);
+  assert.deepEqual(uses('function f({ env } = process) {}').length, 1);
+  assert.deepEqual(uses('function f({ random }) { return random(); }'), []);
 });

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { command, whole, withApp } from '../command.ts';
 import { duration } from '../output.ts';
+import { printSchemaChange } from '../schema_change.ts';
 import { version } from '../version.ts';
 
 /** `samewise serve`: the features over HTTP until a signal comes; requests in flight are finished. */
@@ -16,6 +17,7 @@ export function serve(program: Command): void {
           const server = await startServer(app, {
             ...options,
             version: version(),
+            onSchemaChange: (change) => out.note(printSchemaChange(change)),
             onStreamFailure: (source, error, restMs) =>
               out.note(
                 `${source}: ${error instanceof Error ? error.message : String(error)}; tried again in ${duration(restMs)}`,
