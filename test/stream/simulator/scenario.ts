@@ -83,11 +83,17 @@ function catalogFor(mutable: boolean, withId: boolean): Catalog {
   return catalog;
 }
 
+/** The definitions of a scenario. */
+export function scenarioOf(mutable: boolean, withId: boolean): Omit<Scenario, 'record'> {
+  const catalog = catalogFor(mutable, withId);
+  const programs = ['totals', 'large', 'notes'].map((name) => compileView(catalog, name));
+  return { catalog, programs, source: programs[0]!.source };
+}
+
 export function scenario(random: Random): Scenario {
   const mutable = random.chance(0.4);
   const withId = mutable || random.chance(0.7);
-  const catalog = catalogFor(mutable, withId);
-  const programs = ['totals', 'large', 'notes'].map((name) => compileView(catalog, name));
+  const { catalog, programs } = scenarioOf(mutable, withId);
   const users = random.between(1, 4);
   const ids = random.between(3, 60);
   // Notes of this size fill blocks after a few events.
