@@ -29,7 +29,7 @@ import { columnOf, gather } from '../types/column.ts';
 import { applyToPages } from './apply.ts';
 import { type Change, changesByKey } from './changes.ts';
 import { nameOfKey } from './evaluate.ts';
-import { mergePlaces, type RowPlace } from './row_index.ts';
+import { mergePlaces, type RowPlace, readPlaces } from './row_index.ts';
 
 /** Keys that one transaction stores. */
 const KEYS_A_WRITE = 4_096;
@@ -252,13 +252,28 @@ class PageBuilder {
     const [now] = await online.heads([page]);
     if (now?.version !== head.version) return null;
     const events = dumpEvents(layout, { head: head.bytes, block: (n) => blocks[n - 1] });
-    const newer = newerThan(boundUs, events, tailOf(layout, head.bytes).tombstones);
+    const rows = await this.#standing(events, rowsAfter(boundUs, events));
+    const gone = tailOf(layout, head.bytes).tombstones.filter((grave) => grave.arrivalUs > boundUs);
+    const newer = changesOf(events, rows, gone);
     const stored = { head: pages.head, block: (n: number) => pages.blocks.get(n) };
     const update = applyChanges(layout, stored, newer);
     if (update === null) return pages;
     const merged = new Map([...pages.blocks, ...update.putBlocks]);
     for (const number of update.dropBlocks) merged.delete(number);
     return { head: update.head, blocks: merged };
+  }
+
+  /** Of rows in the page of a table under change, those that the row index does not know elsewhere by now. */
+  async #standing(events: Events, rows: readonly number[]): Promise<readonly number[]> {
+    const { online, program } = this.#request;
+    if (!program.source.mutable || rows.length === 0) return rows;
+    const places = await readPlaces(
+      online,
+      program,
+      rows.map((row) => events.id[row]!),
+    );
+    const arrivals = events.arrivalUs ?? events.timeUs;
+    return rows.filter((row, i) => !(places[i] && places[i].arrivalUs > arrivals[row]!));
   }
 
   /** The rows of keys from…to into the row index; those that the stream has moved on meanwhile go out of these pages again. */
@@ -412,16 +427,21 @@ export function boundOf(
   return boundUs;
 }
 
-/** What arrived after `boundUs`, as changes. */
-function newerThan(
-  boundUs: number,
-  events: Events,
-  tombstones: readonly { timeUs: number; id: bigint; arrivalUs: number }[],
-): Changes {
+/** The rows that arrived after `boundUs`. */
+function rowsAfter(boundUs: number, events: Events): number[] {
   const arrivals = events.arrivalUs ?? events.timeUs;
   const rows: number[] = [];
   for (let row = 0; row < events.length; row++) if (arrivals[row]! > boundUs) rows.push(row);
-  const gone = tombstones.filter(({ arrivalUs }) => arrivalUs > boundUs);
+  return rows;
+}
+
+/** Some rows, and what was retracted, as changes. */
+function changesOf(
+  events: Events,
+  rows: readonly number[],
+  gone: readonly { timeUs: number; id: bigint; arrivalUs: number }[],
+): Changes {
+  const arrivals = events.arrivalUs ?? events.timeUs;
   const from = [...rows, ...gone.map(() => -1)];
   return {
     length: from.length,
