@@ -13,7 +13,7 @@ import {
   textOf,
 } from '../conformance/event_log_fixture.ts';
 import { type Cluster, cluster } from './kafka_fixture.ts';
-import { crash, servers } from './servers.ts';
+import { ownServer, servers } from './servers.ts';
 
 const { skip, at } = await servers('kafka');
 
@@ -203,6 +203,9 @@ describe('Kafka', { skip }, () => {
   });
 
   test('a broker that is killed and comes back is read on and written to; while it is away, that is said', async () => {
+    const own = await ownServer('kafka');
+    const kafka = cluster(own.at);
+    const log = kafka.open();
     const topic = await kafka.topic(2);
     const impatient = kafka.open({ limitMs: 500 });
     const consumer = await log.consume(topic, { group: 'g' });
@@ -212,13 +215,13 @@ describe('Kafka', { skip }, () => {
     await drive(consumer, assigned, read, () => countOf(read) === 2);
     const short = await impatient.consume(topic, { group: 'short' });
     await readUntil(short, (so) => countOf(so) === 2);
-    await crash('kafka');
+    await own.crash();
     const during = log.append(topic, [record('c')]);
     const away = { code: 'stream/unreachable' };
     await assert.rejects(impatient.append(topic, [record('never')]), away);
     await assert.rejects(impatient.ends(topic), away);
     await assert.rejects(nextUntilError(short), away);
-    await servers('kafka');
+    await own.up();
     const [place] = await during;
     await drive(consumer, assigned, read, () =>
       (read.get(place!.partition) ?? []).some((r) => r.position === place!.position),
@@ -230,8 +233,8 @@ describe('Kafka', { skip }, () => {
     for (const records of read.values())
       for (let i = 1; i < records.length; i++)
         assert.ok(records[i]!.position > records[i - 1]!.position);
-    await impatient.close();
-    await consumer.close();
+    await kafka.close();
+    await own.down();
   });
 
   test('a topic that is deleted is told to who reads it', async () => {

@@ -14,11 +14,13 @@ const RUN = process.env.NODE_TEST_CONTEXT === undefined ? process.pid : process.
 
 export type Server = 'kafka' | 'schema-registry' | 'postgres' | 'debezium' | 'kinesis';
 
-const environment = {
+const environment: NodeJS.ProcessEnv = {
   SAMEWISE_SERVICES_DIR: join(tmpdir(), `samewise-test-services-${RUN}`),
   SAMEWISE_SERVICES_OWNER: String(RUN),
   ...process.env,
 };
+/** Where servers of one test file lie: nobody else is hurt when they are killed. */
+const OWN_DIR = `${environment.SAMEWISE_SERVICES_DIR}-${process.pid}`;
 
 /** What the scripts exit with where something is not here and cannot be fetched. */
 const UNAVAILABLE = 69;
@@ -40,17 +42,44 @@ export async function servers<const Names extends readonly Server[]>(
   }
 }
 
-/** Kills a server; `servers` starts it again with its data, at the same address. */
+/** Kills a server that all share; `servers` starts it again with its data, at the same address. */
 export async function crash(name: Server): Promise<void> {
   await command(name, 'crash');
 }
 
-async function command(name: Server, what: string): Promise<string> {
+/** A server of this test file alone; started again with its data after a crash. */
+export async function ownServer(
+  name: Server,
+): Promise<{ at: string; crash(): Promise<void>; up(): Promise<void>; down(): Promise<void> }> {
+  const own = { ...environment, SAMEWISE_SERVICES_DIR: OWN_DIR };
+  const run = (what: string) => script(own, name, what);
+  return {
+    at: await run('up'),
+    crash: async () => void (await run('crash')),
+    up: async () => void (await run('up')),
+    down: async () => void (await run('down')),
+  };
+}
+
+/** Runs a statement in PostgreSQL; gives what it prints. */
+export function sql(statement: string): Promise<string> {
+  return command('postgres', 'sql', statement);
+}
+
+function command(name: Server, ...what: readonly string[]): Promise<string> {
+  return script(environment, name, ...what);
+}
+
+async function script(
+  env: NodeJS.ProcessEnv,
+  name: Server,
+  ...what: readonly string[]
+): Promise<string> {
   try {
-    const { stdout } = await promisify(execFile)(join(SCRIPTS, name), [what], { env: environment });
+    const { stdout } = await promisify(execFile)(join(SCRIPTS, name), what, { env });
     return stdout.trim();
   } catch (error) {
     const { stderr, code } = error as { stderr?: string; code?: unknown };
-    throw Object.assign(new Error(stderr?.trim() || `${name} ${what}: ${error}`), { code });
+    throw Object.assign(new Error(stderr?.trim() || `${name} ${what[0]}: ${error}`), { code });
   }
 }
