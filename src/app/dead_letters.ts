@@ -6,7 +6,7 @@ import type { StoredDeadLetter } from '../offline/history_contract.ts';
 import type { NewRecord } from '../stream/contract.ts';
 import { topicOf } from '../stream/control.ts';
 import { liveSources } from './live_sources.ts';
-import type { Streaming } from './streams.ts';
+import type { Streaming } from './streaming.ts';
 
 /** A dead letter whose payload is text, as far as it is text. */
 export interface PrintedLetter {

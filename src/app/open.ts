@@ -13,7 +13,7 @@ import { openSqliteRegistry } from '../registry/sqlite.ts';
 import { type Config, readConfig } from './config.ts';
 import { loadDefinitions } from './definitions.ts';
 import { decodersOf, openLog } from './open_log.ts';
-import type { Streaming } from './streams.ts';
+import type { Streaming } from './streaming.ts';
 
 export interface App {
   readonly config: Config;
@@ -53,7 +53,7 @@ export async function openApp(options: {
     const history = offline.historyLog;
     let streams: Promise<Streaming> | null = null;
     const openStreams = async (): Promise<Streaming> => {
-      const log = await openLog(config, clock, options.environment);
+      const log = await openLog(config, online, clock, options.environment);
       opened.push(log);
       return { registry, online, history, clock, log, decoder: await decodersOf(config) };
     };

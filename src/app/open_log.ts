@@ -1,16 +1,17 @@
 /** From configuration to an event log and its decoders. */
 import type { Clock } from '../base/clock.ts';
-import { SamewiseError } from '../base/errors.ts';
 import type { Source } from '../model/index.ts';
+import type { OnlineStore } from '../online/contract.ts';
 import type { EventLog } from '../stream/contract.ts';
 import type { Decoder, SchemaChange } from '../stream/decode/index.ts';
 import type { Config } from './config.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Opens the project's event log. A broker that is away is met when the log is used. Clients are loaded only if they are needed. */
+/** Opens the project's event log; workers that share Kinesis keep their leases in the online store. A broker that is away is met when the log is used. Clients are loaded only if they are needed. */
 export async function openLog(
   { stream }: Config,
+  online: OnlineStore,
   clock: Clock,
   environment: Environment = process.env,
 ): Promise<EventLog> {
@@ -24,10 +25,11 @@ export async function openLog(
       const { kafkaSecurity, openKafkaLog } = await import('../stream/kafka/index.ts');
       return openKafkaLog({ brokers: stream.brokers, clock, security: kafkaSecurity(environment) });
     }
-    case 'kinesis':
-      throw new SamewiseError('app/bad-url', 'events of Kinesis cannot be read yet', {
-        where: { field: 'stream' },
-      });
+    case 'kinesis': {
+      const { openKinesisLog } = await import('../stream/kinesis/index.ts');
+      const { region, endpoint } = stream;
+      return openKinesisLog({ region, endpoint, clock, leases: online, random: Math.random });
+    }
   }
 }
 

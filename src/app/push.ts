@@ -9,7 +9,7 @@ import { readRows } from '../stream/rows.ts';
 import { scalarAt } from '../types/column.ts';
 import { scalarToJsonText } from '../types/scalar.ts';
 import { liveSources } from './live_sources.ts';
-import type { Streaming } from './streams.ts';
+import type { Streaming } from './streaming.ts';
 
 /** Rows that one push may hold: they are in memory together. */
 export const MAX_PUSH_ROWS = 1_000_000;

@@ -4,7 +4,7 @@ import type { PushEvents } from '../serving/index.ts';
 import { rowsOfBody } from '../stream/decode/index.ts';
 import { liveSources } from './live_sources.ts';
 import { type Applied, push } from './push.ts';
-import type { Streaming } from './streams.ts';
+import type { Streaming } from './streaming.ts';
 
 /** Reads a body's rows in the columns of their source, and pushes them. */
 export function eventPusher(streaming: Streaming, applied: Applied): PushEvents {

@@ -6,7 +6,8 @@ import type { OfflineStore } from '../offline/contract.ts';
 import type { RecordPlace } from '../stream/contract.ts';
 import { OP_FIELD } from '../stream/decode/index.ts';
 import { MAX_PUSH_ROWS, type PushResult, type PushState, push } from './push.ts';
-import { applyHere, type Streaming } from './streams.ts';
+import type { Streaming } from './streaming.ts';
+import { applyHere } from './streams.ts';
 
 /**
  * Pushes the rows of a file. Columns that the source does not declare are ignored; `__op` is read where the file has it.

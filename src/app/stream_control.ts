@@ -2,7 +2,7 @@
 import type { Checkpoint } from '../offline/history_contract.ts';
 import { type RewindTarget, rewind, setPaused } from '../stream/control.ts';
 import { liveSources } from './live_sources.ts';
-import type { Streaming } from './streams.ts';
+import type { Streaming } from './streaming.ts';
 
 /** Has workers stop applying the events of a source, or go on. They see it within a second. Throws `app/unknown-source`. */
 export async function pauseSource(

@@ -8,7 +8,7 @@ import { readCheckpoint } from '../stream/checkpoint.ts';
 import { type Control, readControl, topicOf } from '../stream/control.ts';
 import { liveSources, viewsOfSource } from './live_sources.ts';
 import type { LiveView } from './live_views.ts';
-import type { Streaming } from './streams.ts';
+import type { Streaming } from './streaming.ts';
 
 export interface SourceStatus {
   readonly source: string;
@@ -87,6 +87,13 @@ export async function streamStatus(
     statuses.push({ source: source.name, topic, paused: control.paused, partitions, views });
   }
   return statuses;
+}
+
+/** Whether history and all pages have everything that the log has. */
+export function isCaughtUp({ partitions, views }: SourceStatus): boolean {
+  return (
+    partitions.every(({ historyLag }) => historyLag === 0n) && views.every(({ lag }) => lag === 0n)
+  );
 }
 
 async function viewStatus(

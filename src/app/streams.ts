@@ -1,21 +1,17 @@
 /** The workers of a project's sources in this process: one a source, started again when it fails, as sources come and go. */
 import { randomUUID } from 'node:crypto';
-import { setTimeout as pause } from 'node:timers/promises';
-import type { Clock } from '../base/clock.ts';
 import { SamewiseError } from '../base/errors.ts';
 import { canonicalJson } from '../base/hash.ts';
 import type { Source } from '../model/index.ts';
-import type { HistoryLog } from '../offline/history_contract.ts';
-import type { OnlineStore } from '../online/contract.ts';
-import type { Registry } from '../registry/contract.ts';
 import { readCheckpoint } from '../stream/checkpoint.ts';
-import type { EventLog, RecordPlace } from '../stream/contract.ts';
+import type { RecordPlace } from '../stream/contract.ts';
 import { readControl } from '../stream/control.ts';
 import type { Decoder, SchemaChange } from '../stream/decode/index.ts';
 import type { StreamObserver } from '../stream/observer.ts';
 import { Worker } from '../stream/worker.ts';
 import { followViews, liveSources, viewsOfSource } from './live_sources.ts';
-import type { OpenDecoder } from './open_log.ts';
+import { tidyStreams } from './stream_tidying.ts';
+import { type Streaming, sleep } from './streaming.ts';
 
 /** Workers of all processes of a project are one group. */
 const GROUP = 'samewise';
@@ -28,16 +24,6 @@ const LOOK_MS = 1_000;
 /** A worker that failed rests for so long, twice as long after each failure in a row, and at most so long. */
 const FIRST_REST_MS = 1_000;
 const MOST_REST_MS = 30_000;
-
-/** What the workers work with: an app, or a test's own stores. */
-export interface Streaming {
-  readonly registry: Registry;
-  readonly online: OnlineStore;
-  readonly history: HistoryLog;
-  readonly log: EventLog;
-  readonly decoder: OpenDecoder;
-  readonly clock: Clock;
-}
 
 export interface StreamsOptions {
   /** Only these sources; null: all, also those that are applied later. */
@@ -53,11 +39,6 @@ export interface StreamsOptions {
 interface Running {
   readonly stop: AbortController;
   readonly ended: Promise<void>;
-}
-
-/** Sleeps; an abort ends it at once. */
-export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
-  await pause(ms, undefined, { signal }).catch(() => {});
 }
 
 export class Streams {
@@ -78,6 +59,7 @@ export class Streams {
    * for a name that is not registered.
    */
   async run(signal: AbortSignal): Promise<void> {
+    const tidying = tidyStreams(this.#app, this.#options.onFailure, signal);
     let head = -1;
     while (!signal.aborted) {
       const now = await this.#app.registry.head();
@@ -85,7 +67,7 @@ export class Streams {
       head = now;
       await sleep(LOOK_MS, signal);
     }
-    await Promise.all([...this.#running.values()].map(({ ended }) => ended));
+    await Promise.all([tidying, ...[...this.#running.values()].map(({ ended }) => ended)]);
   }
 
   /**

@@ -1,8 +1,14 @@
 /** `samewise stream run`: workers with a table that lives on a terminal; elsewhere a line every few seconds. */
 
 import { StreamMeter } from '../app/stream_meter.ts';
-import { type Freshness, type SourceStatus, streamStatus } from '../app/stream_status.ts';
-import { Streams, sleep } from '../app/streams.ts';
+import {
+  type Freshness,
+  isCaughtUp,
+  type SourceStatus,
+  streamStatus,
+} from '../app/stream_status.ts';
+import { sleep } from '../app/streaming.ts';
+import { Streams } from '../app/streams.ts';
 import { SamewiseError } from '../base/errors.ts';
 import { formatCount } from '../base/numbers.ts';
 import { formatInstant } from '../base/time.ts';
@@ -43,7 +49,8 @@ export async function runWithMeter(
 
   async function untilCaughtUp(): Promise<void> {
     while (!both.aborted) {
-      if ((await streamStatus(streaming, sources)).every(isCaughtUp)) caughtUp.abort();
+      if ((await streamStatus(streaming, sources)).every((of) => of.paused || isCaughtUp(of)))
+        caughtUp.abort();
       else await sleep(CATCH_UP_MS, both);
     }
   }
@@ -65,13 +72,6 @@ export async function runWithMeter(
     }
     draw.done();
   }
-}
-
-function isCaughtUp({ partitions, views, paused }: SourceStatus): boolean {
-  if (paused) return true;
-  return (
-    partitions.every(({ historyLag }) => historyLag === 0n) && views.every(({ lag }) => lag === 0n)
-  );
 }
 
 const COLOUR = { fresh: 'green', stale: 'red', 'no promise': 'dim' } as const satisfies Record<

@@ -5,7 +5,7 @@
  *
  * Whoever reads keeps its own place (see checkpoint.ts): nothing that a log remembers of a group is needed for correctness.
  */
-import type { InstantUs } from '../base/time.ts';
+import type { DurationUs, InstantUs } from '../base/time.ts';
 
 /** One record as the log has it. */
 export interface LogRecord {
@@ -86,6 +86,8 @@ export interface EventLog {
   positionsAt(topic: string, timeUs: InstantUs): Promise<ReadonlyMap<string, bigint>>;
   /** Appends in order; all are durable when it resolves. Not idempotent: events are, by their ids. Gives the places in the order of `records`. */
   append(topic: string, records: readonly NewRecord[]): Promise<RecordPlace[]>;
+  /** Drops what is older than `maxAgeUs`. Only of a log that is ours to keep small: others have rules of their own. */
+  retain?(topic: string, limits: { readonly maxAgeUs: DurationUs }): Promise<unknown>;
   /** Joins a group of consumers that share the partitions of a topic, one consumer a partition. */
   consume(
     topic: string,

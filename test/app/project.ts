@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { type App, openApp } from '../../src/app/open.ts';
 import { type PushResult, push } from '../../src/app/push.ts';
-import { applyHere, type Streaming } from '../../src/app/streams.ts';
+import type { Streaming } from '../../src/app/streaming.ts';
+import { applyHere } from '../../src/app/streams.ts';
 import type { Clock } from '../../src/base/clock.ts';
 import { applyPlan, preparePlan } from '../../src/plan/index.ts';
 
