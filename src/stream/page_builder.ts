@@ -9,6 +9,7 @@
  * and so is one that changed under the write. Such keys are lost for now; `settle` reads their heads first and their history
  * after, until each holds what history says.
  */
+import { setImmediate } from 'node:timers/promises';
 import { SamewiseError } from '../base/errors.ts';
 import type { ViewProgram } from '../model/index.ts';
 import type { HistoryRequest, KeyedEvents, OfflineStore } from '../offline/contract.ts';
@@ -179,6 +180,8 @@ class PageBuilder {
       await this.#apply(writes);
       if (program.source.mutable) await this.#placeRows(batch, from, from + keys.length);
       this.#request.onCounts?.(this.counts);
+      // An embedded store answers without a turn of the event loop: without one, no signal would ever be seen.
+      await setImmediate();
       this.#request.history.signal?.throwIfAborted();
     }
   }
