@@ -40,5 +40,9 @@ demo: setup
 demo-stream: setup
 	node examples/flights-live/demo.ts $(FLAGS)
 
+# Real servers, to stay: tests then use them if SAMEWISE_SERVICES_DIR names the same folder.
+services:
+	for service in debezium schema-registry kinesis; do scripts/services/$$service up || exit; done
+
 clean:
 	rm -rf node_modules dist .samewise examples/*/.samewise demo-out bench-out
