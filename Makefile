@@ -3,7 +3,7 @@ SHELL := bash
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 export NODE_NO_WARNINGS := 1
 
-.PHONY: setup check fix test soak bench demo demo-stream clean
+.PHONY: setup check fix test soak bench demo demo-stream services clean
 
 setup: node_modules/.ready
 

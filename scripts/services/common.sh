@@ -142,6 +142,11 @@ up() {
   touch "$DIR/ready"
 }
 crash() { STOP_SIGNAL=KILL; stop; }
+# What is left of a folder when its owner has ended, and with it the last of its services.
+sweep() {
+  [ -n "${SAMEWISE_SERVICES_OWNER:-}" ] && ! kill -0 "$SAMEWISE_SERVICES_OWNER" 2>/dev/null || return 0
+  [ -n "$(find "$STATE" -mindepth 1 -maxdepth 1 -type d ! -name ports)" ] || rm -rf "$STATE"
+}
 down() { stop; [ ! -e "$DIR/port" ] || rm -rf "$STATE/ports/$(cat "$DIR/port")"; rm -rf "$DIR"; }
 watch_owner() {
   [ -n "${SAMEWISE_SERVICES_OWNER:-}" ] && [ ! -e "$DIR/watched" ] || return 0
@@ -153,7 +158,7 @@ watch_owner() {
 main() {
   case ${1:-} in
     up) need flock util-linux; exclusively "$STATE/$NAME.lock" up; address ;;
-    down) [ ! -d "$STATE" ] || exclusively "$STATE/$NAME.lock" down; rmdir "$STATE/ports" 2>/dev/null || true ;;
+    down) [ ! -d "$STATE" ] || exclusively "$STATE/$NAME.lock" down; sweep ;;
     crash) exclusively "$STATE/$NAME.lock" crash ;;
     status) if is_up; then address; else say "down"; exit 3; fi ;;
     fetch) install ;;
