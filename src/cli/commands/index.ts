@@ -8,6 +8,7 @@ import { jobs } from './jobs.ts';
 import { materialize } from './materialize.ts';
 import { apply, plan } from './plan.ts';
 import { push } from './push.ts';
+import { reconcile } from './reconcile.ts';
 import { retire } from './retire.ts';
 import { serve } from './serve.ts';
 import { status, stream } from './stream.ts';
@@ -29,6 +30,7 @@ export const COMMANDS: readonly ((program: Command) => void)[] = [
   push,
   stream,
   status,
+  reconcile,
   features,
   jobs,
   retire,

@@ -1,0 +1,104 @@
+/** Reconciliation of a project's views: pages against history, all of them or a sample. */
+import { murmur3Words } from '../base/hash.ts';
+import type { InstantUs } from '../base/time.ts';
+import type { ViewProgram } from '../model/index.ts';
+import type { OnlineStore } from '../online/contract.ts';
+import { type Cause, type Difference, reconcile } from '../stream/reconcile.ts';
+import { decodeKey, printKey } from '../types/key.ts';
+import { runJob } from './jobs.ts';
+import { liveViews } from './live_views.ts';
+import type { App } from './open.ts';
+
+/** Differences that are told one by one. */
+const MAX_TOLD = 1_000;
+
+export interface ReconcileViewsRequest {
+  /** Names of views; null: all. */
+  readonly views: readonly string[] | null;
+  /** About how many keys of each view to compare; null: all. */
+  readonly sample: number | null;
+  readonly repair: boolean;
+  readonly onProgress?: (progress: { view: string; version: number; rows: number }) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface ReconciledView {
+  readonly view: string;
+  readonly version: number;
+  readonly keys: number;
+  readonly events: number;
+  readonly differentKeys: number;
+  readonly differences: Readonly<Record<Cause, number>>;
+  readonly repaired: number;
+  /** The first thousand. */
+  readonly told: readonly ToldDifference[];
+}
+
+export interface ToldDifference {
+  /** A printed entity key, such as `customer_id=7`. */
+  readonly key: string;
+  readonly cause: Cause;
+  readonly event: {
+    readonly id: bigint;
+    readonly timeUs: InstantUs;
+    readonly arrivalUs: InstantUs;
+  } | null;
+}
+
+/** Compares, and if asked to repairs, one view after the other, each as a job. Throws `app/unknown-view`, `offline/…`, `online/…`. */
+export async function reconcileViews(
+  app: App,
+  request: ReconcileViewsRequest,
+): Promise<ReconciledView[]> {
+  const { sample, repair, signal } = request;
+  const { online, offline, history } = app;
+  const results: ReconciledView[] = [];
+  for (const { name, version, catalog, program } of liveViews(
+    await app.registry.load(),
+    request.views,
+  )) {
+    const job = { kind: 'reconcile', view: name, version };
+    const made = await runJob({ ...app, signal }, job, async () => {
+      const told: ToldDifference[] = [];
+      const found = await reconcile({
+        online,
+        offline,
+        log: history,
+        catalog,
+        program,
+        keys: sample === null ? null : await sampleOf(online, program, sample),
+        repair,
+        signal,
+        onDifference: (difference) => {
+          if (told.length < MAX_TOLD) told.push(tell(program, difference));
+        },
+        onProgress: ({ rows }) => request.onProgress?.({ view: name, version, rows }),
+      });
+      return { view: name, version, ...found, told, rows: found.events, bytes: 0 };
+    });
+    const { rows: _, bytes: __, ...result } = made;
+    results.push(result);
+  }
+  return results;
+}
+
+/** Keys whose hash is small: the same ones each time, spread evenly over whatever order the store has. */
+async function sampleOf(
+  online: OnlineStore,
+  { id }: ViewProgram,
+  count: number,
+): Promise<Uint8Array[]> {
+  const { keys } = await online.size(id);
+  const bound = keys === 0 ? 0 : Math.min(1, count / keys) * 2 ** 32;
+  const chosen: Uint8Array[] = [];
+  for await (const key of online.scan(id)) if (murmur3Words(key)[0] < bound) chosen.push(key);
+  return chosen;
+}
+
+function tell(
+  { entity, keyDtypes }: ViewProgram,
+  { key, cause, event }: Difference,
+): ToldDifference {
+  const names = entity.key.map(({ name }) => name);
+  return { key: printKey(names, decodeKey(key, keyDtypes), keyDtypes), cause, event };
+}
