@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import avro from 'avsc';
 import { decoderFor, schemaRegistry } from '../../src/stream/decode/index.ts';
-import { float64, int64, string } from '../../src/types/dtype.ts';
+import { int64, string } from '../../src/types/dtype.ts';
 import { countOf, readUntil } from '../conformance/event_log_fixture.ts';
 import { codeOf, framed, rowOf, sourceOf } from './decode_support.ts';
 import { cluster } from './kafka_fixture.ts';
@@ -47,7 +47,6 @@ describe('Avro by Kafka and a schema registry', { skip }, () => {
       [
         { name: 'id', dtype: int64 },
         { name: 'note', dtype: string },
-        { name: 'amount', dtype: float64 },
       ],
       { stream: { format: 'avro' } },
     );
@@ -57,7 +56,7 @@ describe('Avro by Kafka and a schema registry', { skip }, () => {
     const decoded = await decoderFor(source, { registry }).decode(read.get('0')!);
     assert.equal(Number(rowOf(decoded[0]!).values.id), 1);
     assert.equal(rowOf(decoded[0]!).values.note, 'é');
-    assert.equal(rowOf(decoded[1]!).values.amount, 1.5);
+    assert.equal(Number(rowOf(decoded[1]!).values.id), 2);
     assert.match(codeOf(decoded[2]!), /^stream\//);
   });
 });
