@@ -36,7 +36,8 @@ export async function servers<const Names extends readonly Server[]>(
     const at = await Promise.all(names.map((name) => command(name, 'up')));
     return { skip: false, at: at as { [I in keyof Names]: string } };
   } catch (error) {
-    if (process.env.SAMEWISE_SKIP_NONE || (error as { code?: unknown }).code !== UNAVAILABLE) throw error;
+    if (process.env.SAMEWISE_SKIP_NONE || (error as { code?: unknown }).code !== UNAVAILABLE)
+      throw error;
     const at = names.map(() => '') as { [I in keyof Names]: string };
     return { skip: `skipped: ${(error as Error).message}`, at };
   }
