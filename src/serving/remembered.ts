@@ -18,33 +18,43 @@ interface Remembered {
   readonly untilUs: number;
 }
 
+/** Requests of which is known that they were asked once: a power of two. */
+const ASKED_ONCE = 1 << 16;
+
 /**
  * Of a generation nothing is thrown out: when it is full, it becomes the old one, and of that only what is asked again stays.
- * What was asked once leaves nothing but its request, so that many who ask once push nobody out.
+ * What was asked once leaves nothing but its hash, so that many who ask once push nobody out, and cost nothing.
  */
 export class RememberedAnswers {
-  #young = new Map<string, Remembered | null>();
-  #old = new Map<string, Remembered | null>();
+  #young = new Map<string, Remembered>();
+  #old = new Map<string, Remembered>();
   #characters = 0;
+  readonly #askedOnce = new Int32Array(ASKED_ONCE);
 
   /** The answer to a request, if it holds for a read at `readUs`. Throws as the store does. */
   find(online: OnlineStore, request: string, readUs: InstantUs): OnlineAnswer | null {
+    if (this.#young.size === 0 && this.#old.size === 0) return null;
     let found = this.#young.get(request);
     if (found === undefined) {
       found = this.#old.get(request);
-      if (found) this.#put(request, found);
+      if (found === undefined) return null;
+      this.#put(request, found);
     }
-    if (!found) return null;
     if (readUs < found.fromUs || readUs > found.untilUs) return null;
     const versions = online.versions!(found.pages);
     for (let i = 0; i < versions.length; i++) if (versions[i] !== found.versions[i]) return null;
     return found.answer;
   }
 
-  /** Keeps an answer that was read at `readUs`, for a store that tells versions. */
+  /** Keeps an answer that was read at `readUs`, if it was asked for before, for a store that tells versions. */
   remember(online: OnlineStore, request: string, answer: OnlineAnswer, readUs: InstantUs): void {
     if (online.versions === undefined) return;
-    if (!this.#young.has(request) && !this.#old.has(request)) return this.#put(request, null);
+    const hash = hashOf(request);
+    const slot = hash & (ASKED_ONCE - 1);
+    if (this.#askedOnce[slot] !== hash) {
+      this.#askedOnce[slot] = hash;
+      return;
+    }
     const read = answer.pages.filter(({ page }) => page !== null);
     this.#put(request, {
       answer,
@@ -55,13 +65,20 @@ export class RememberedAnswers {
     });
   }
 
-  #put(request: string, remembered: Remembered | null): void {
+  #put(request: string, remembered: Remembered): void {
     if (this.#characters > GENERATION_CHARACTERS) {
       this.#old = this.#young;
       this.#young = new Map();
       this.#characters = 0;
     }
-    this.#characters += request.length + (remembered?.answer.text.length ?? 0);
+    this.#characters += request.length + remembered.answer.text.length;
     this.#young.set(request, remembered);
   }
+}
+
+/** FNV-1a of the text's code units. Two requests of one hash cost a place in the memory, nothing else. */
+function hashOf(text: string): number {
+  let hash = 0x811c9dc5 | 0;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return hash;
 }
