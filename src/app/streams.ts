@@ -4,8 +4,8 @@ import { SamewiseError } from '../base/errors.ts';
 import { canonicalJson } from '../base/hash.ts';
 import type { Source } from '../model/index.ts';
 import { readCheckpoint } from '../stream/checkpoint.ts';
-import type { RecordPlace } from '../stream/contract.ts';
-import { readControl } from '../stream/control.ts';
+import type { EventLog, RecordPlace } from '../stream/contract.ts';
+import { readControl, topicOf } from '../stream/control.ts';
 import type { Decoder, SchemaChange } from '../stream/decode/index.ts';
 import type { StreamObserver } from '../stream/observer.ts';
 import { Worker } from '../stream/worker.ts';
@@ -48,6 +48,8 @@ export class Streams {
   readonly #running = new Map<string, Running>();
   /** By source. */
   readonly #workers = new Map<string, Worker>();
+  /** By source of which the log has nothing yet: ends its wait. */
+  readonly #idle = new Map<string, AbortController>();
 
   constructor(app: Streaming, options: StreamsOptions) {
     this.#app = app;
@@ -76,6 +78,7 @@ export class Streams {
    */
   applied = async (source: Source, places: readonly RecordPlace[]): Promise<void> => {
     const given = new AbortController();
+    this.#idle.get(source.name)?.abort();
     const here = this.#workers.get(source.name)?.reached(places, { signal: given.signal });
     const elsewhere = async () => {
       do await sleep(ASK_MS, given.signal);
@@ -108,11 +111,22 @@ export class Streams {
     }
   }
 
+  /** Most sources of a large registry have no stream: they cost a question a second, not a consumer. */
+  async #untilRecords(source: Source, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted && !(await hasRecords(this.#app.log, topicOf(source)))) {
+      const wake = new AbortController();
+      this.#idle.set(source.name, wake);
+      await sleep(LOOK_MS, AbortSignal.any([signal, wake.signal]));
+    }
+    this.#idle.delete(source.name);
+  }
+
   async #runSource(source: Source, signal: AbortSignal): Promise<void> {
     const { clock } = this.#app;
     const { observer, onFailure, onSchemaChange } = this.#options;
     const decoder = this.#app.decoder(source, onSchemaChange);
     let restMs = FIRST_REST_MS;
+    await this.#untilRecords(source, signal);
     while (!signal.aborted) {
       const startedMs = clock.monotonicMs();
       const worker = workerFor(this.#app, source, decoder, GROUP, observer);
@@ -129,6 +143,15 @@ export class Streams {
         this.#workers.delete(source.name);
       }
     }
+  }
+}
+
+/** Whether there is something to read. A log that cannot tell is left to the worker, which tries again and says why. */
+async function hasRecords(log: EventLog, topic: string): Promise<boolean> {
+  try {
+    return [...(await log.ends(topic)).values()].some(({ next }) => next > 0n);
+  } catch (error) {
+    return !(error instanceof SamewiseError && error.code === 'stream/no-topic');
   }
 }
 
