@@ -94,6 +94,32 @@ describe('Kafka', { skip }, () => {
     await consumer.close();
   });
 
+  test('a topic ends behind its last record, whatever transactions left after it', async () => {
+    const topic = await kafka.topic(1);
+    const transactions = producer({ transactionalId: topic, idempotent: true });
+    const end = async () => (await log.ends(topic)).get('0')!;
+    const run = async (commits: boolean, count: number) => {
+      const transaction = await transactions.beginTransaction();
+      for (let i = 0; i < count; i++)
+        await transaction.send({ messages: messages(topic, ['one', 'two']) });
+      await (commits ? transaction.commit() : transaction.abort());
+    };
+    await run(false, 3);
+    assert.deepEqual(await end(), { first: 0n, next: 0n }, 'nothing is there');
+    // The seven before it: three times two, and a marker.
+    await run(true, 1);
+    for (let more = 1; more <= 3; more++) {
+      assert.equal((await end()).next, 9n);
+      await run(false, more);
+    }
+    const [place] = await log.append(topic, [record('plain')]);
+    assert.equal((await end()).next, place!.position + 1n);
+    await kafka.truncate(topic, new Map([['0', place!.position + 1n]]));
+    await run(false, 1);
+    const { first, next } = await end();
+    assert.equal(next, first);
+  });
+
   test('an open transaction is not read, and holds back what comes after it', async () => {
     const topic = await kafka.topic(1);
     const open = await producer({ transactionalId: topic, idempotent: true }).beginTransaction();

@@ -32,8 +32,15 @@ const UNAVAILABLE = 69;
 export async function servers<const Names extends readonly Server[]>(
   ...names: Names
 ): Promise<{ skip: string | false; at: { [I in keyof Names]: string } }> {
+  return startIn(environment, names);
+}
+
+async function startIn<const Names extends readonly Server[]>(
+  env: NodeJS.ProcessEnv,
+  names: Names,
+): Promise<{ skip: string | false; at: { [I in keyof Names]: string } }> {
   try {
-    const at = await Promise.all(names.map((name) => command(name, 'up')));
+    const at = await Promise.all(names.map((name) => script(env, name, 'up')));
     return { skip: false, at: at as { [I in keyof Names]: string } };
   } catch (error) {
     if (process.env.SAMEWISE_SKIP_NONE || (error as { code?: unknown }).code !== UNAVAILABLE)
@@ -49,16 +56,28 @@ export async function crash(name: Server): Promise<void> {
 }
 
 /** A server of this test file alone; started again with its data after a crash. */
-export async function ownServer(
-  name: Server,
-): Promise<{ at: string; crash(): Promise<void>; up(): Promise<void>; down(): Promise<void> }> {
+export interface OwnServer {
+  /** Why a test has to be skipped. */
+  readonly skip: string | false;
+  readonly at: string;
+  crash(): Promise<void>;
+  up(): Promise<void>;
+  down(): Promise<void>;
+  /** Another command of the server's script; what it prints. */
+  run(...what: readonly string[]): Promise<string>;
+}
+
+export async function ownServer(name: Server): Promise<OwnServer> {
   const own = { ...environment, SAMEWISE_SERVICES_DIR: OWN_DIR };
-  const run = (what: string) => script(own, name, what);
+  const run = (...what: readonly string[]) => script(own, name, ...what);
+  const { skip, at } = await startIn(own, [name]);
   return {
-    at: await run('up'),
+    skip,
+    at: at[0],
     crash: async () => void (await run('crash')),
     up: async () => void (await run('up')),
     down: async () => void (await run('down')),
+    run,
   };
 }
 

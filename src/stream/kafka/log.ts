@@ -13,6 +13,7 @@ import { Appender } from './appender.ts';
 import { type KafkaClient, type KafkaSettings, makeClient } from './client.ts';
 import { KafkaConsumer } from './consumer.ts';
 import { persist } from './errors.ts';
+import { RecordEnds } from './last_record.ts';
 import { offsetsAt, topicEnds } from './offsets.ts';
 import { partitionOf } from './partitioner.ts';
 import type { KafkaSecurity } from './security.ts';
@@ -39,6 +40,7 @@ export function openKafkaLog(options: KafkaOptions): EventLog {
 class KafkaLog implements EventLog {
   readonly #settings: KafkaSettings;
   readonly #client: KafkaClient;
+  readonly #ends: RecordEnds;
   readonly #appender: Appender;
   readonly #consumers = new Set<Consumer>();
   #keyless = 0;
@@ -57,6 +59,7 @@ class KafkaLog implements EventLog {
       patience: { limitMs, monotonicMs: () => clock.monotonicMs() },
     };
     this.#client = makeClient(this.#settings, 'samewise');
+    this.#ends = new RecordEnds(this.#client);
     this.#appender = new Appender(this.#settings);
   }
 
@@ -66,7 +69,7 @@ class KafkaLog implements EventLog {
   }
 
   ends(topic: string): Promise<ReadonlyMap<string, PartitionEnds>> {
-    return this.#persist(topic, () => topicEnds(this.#client, topic));
+    return this.#persist(topic, () => this.#ends.of(topic));
   }
 
   positionsAt(topic: string, timeUs: InstantUs): Promise<ReadonlyMap<string, bigint>> {
