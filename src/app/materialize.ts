@@ -3,6 +3,7 @@
  * pages are replaced by compare-and-set, and shards that are done are remembered until the run is.
  */
 import { availableParallelism } from 'node:os';
+import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../base/clock.ts';
 import { SamewiseError } from '../base/errors.ts';
 import type { InstantUs } from '../base/time.ts';
@@ -139,7 +140,7 @@ async function materializeView(
   const { program, catalog, name } = view;
   const { signal } = request;
   const history = { catalog, view: name, shard: null, changedSinceUs: null, keys: null, signal };
-  const build = { online, offline, log, program, history };
+  const build = { online, offline, log, program, history, turn: () => setImmediate() };
   if (request.entities) {
     const keys = request.entities.map((entity, i) => keyOf(view, entity, i));
     const onCounts = (counts: Counts) => report(request, view, counts, null);
@@ -223,6 +224,7 @@ async function runShards(
           online,
           offline,
           log: app.history,
+          turn: () => setImmediate(),
           program,
           history: { ...history(shard), signal: request.signal },
           empty,

@@ -1,4 +1,5 @@
 /** A thread that builds shards (see materialize_workers.ts). */
+import { setImmediate } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../base/clock.ts';
 import { assert, SamewiseError } from '../base/errors.ts';
@@ -29,6 +30,7 @@ port.on('message', async (question: Question) => {
         online,
         offline,
         log: offline.historyLog,
+        turn: () => setImmediate(),
         program: compileView(history.catalog, history.view),
         history: { ...history, signal: controller.signal },
         empty,

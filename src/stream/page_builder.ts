@@ -9,7 +9,6 @@
  * and so is one that changed under the write. Such keys are lost for now; `settle` reads their heads first and their history
  * after, until each holds what history says.
  */
-import { setImmediate } from 'node:timers/promises';
 import { SamewiseError } from '../base/errors.ts';
 import type { ViewProgram } from '../model/index.ts';
 import type { HistoryRequest, KeyedEvents, OfflineStore } from '../offline/contract.ts';
@@ -85,6 +84,8 @@ export interface BuildRequest {
   readonly empty?: boolean;
   /** Called with the counts so far after each transaction. */
   readonly onCounts?: (counts: Counts) => void;
+  /** Lets others have a turn after each transaction: an embedded store takes none, and without one no signal is ever seen. */
+  readonly turn?: () => Promise<void>;
 }
 
 /** Brings the pages of all keys that `history` gives up to date. */
@@ -180,8 +181,7 @@ class PageBuilder {
       await this.#apply(writes);
       if (program.source.mutable) await this.#placeRows(batch, from, from + keys.length);
       this.#request.onCounts?.(this.counts);
-      // An embedded store answers without a turn of the event loop: without one, no signal would ever be seen.
-      await setImmediate();
+      await this.#request.turn?.();
       this.#request.history.signal?.throwIfAborted();
     }
   }
