@@ -5,7 +5,8 @@ import fc from 'fast-check';
 import { appendBatch, createTable } from '../../src/offline/duckdb/append_table.ts';
 import { joinBatches } from '../../src/offline/duckdb/columns.ts';
 import { wireExpression } from '../../src/offline/duckdb/read.ts';
-import { readSorted } from '../../src/offline/duckdb/sort.ts';
+import { readParts } from '../../src/offline/duckdb/read_parts.ts';
+import { inOrder } from '../../src/offline/duckdb/sort.ts';
 import type { Batch } from '../../src/types/batch.ts';
 import { columnOf, scalarAt, scalarsOf } from '../../src/types/column.ts';
 import { float32, float64 } from '../../src/types/dtype.ts';
@@ -71,7 +72,7 @@ test('a sort in memory gives what ORDER BY gives', async () => {
         const sorted = async (bytes: number): Promise<Scalar[]> => {
           const order = schema.map(({ name }) => ({ column: name, sql: name }));
           const batches: Batch[] = [];
-          for await (const part of readSorted(connection, sql, schema, order, bytes))
+          for await (const part of inOrder(readParts(connection, sql, schema, order, bytes)))
             batches.push(part);
           if (batches.length === 0) return [];
           const { columns: out, length } = joinBatches(batches);

@@ -31,8 +31,14 @@ export interface Project {
   close(): Promise<void>;
 }
 
-/** `sortsInSql`: nothing is sorted in JavaScript's memory, as if all data were large. */
-export async function openProject({ sortsInSql = false } = {}): Promise<Project> {
+/**
+ * `sortsInSql`: nothing is sorted in JavaScript's memory, as if all data were large. `inThreads`: each look-up has a thread, as if there
+ * were many labels.
+ */
+export async function openProject({
+  sortsInSql = false,
+  inThreads = false,
+} = {}): Promise<Project> {
   const dir = mkdtempSync(join(tmpdir(), 'samewise-offline-'));
   const path = (file: string): string => join(dir, file);
   const store = await openDuckdbStore({
@@ -43,6 +49,7 @@ export async function openProject({ sortsInSql = false } = {}): Promise<Project>
     threads: 2,
     memoryLimit: '256MB',
     ...(sortsInSql ? { sortBytes: 0 } : {}),
+    ...(inThreads ? { threadRows: 1 } : {}),
   });
   const engine = await openEngine({
     tempDir: path('temp'),

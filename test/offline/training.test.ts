@@ -21,7 +21,12 @@ import {
   quotesHistory,
 } from './world.ts';
 
-const projects = [await openProject(), await openProject({ sortsInSql: true })] as const;
+const plain = [await openProject(), await openProject({ sortsInSql: true })] as const;
+const threaded = [
+  await openProject({ inThreads: true }),
+  await openProject({ inThreads: true, sortsInSql: true }),
+] as const;
+const projects = [...plain, ...threaded];
 after(async () => {
   for (const project of projects) await project.close();
 });
@@ -113,7 +118,11 @@ for (const service of ['everything', 'newest'] as const) {
         labelRows,
         fc.boolean(),
         fc.constantFrom('final' as const, 'as-served' as const),
-        fc.constantFrom(...projects),
+        // Threads take long to start.
+        fc.oneof(
+          { weight: 5, arbitrary: fc.constantFrom(...plain) },
+          { weight: 1, arbitrary: fc.constantFrom(...threaded) },
+        ),
         (world, labels, through, knowledge, project) =>
           compare(project, world, members[service], labels, through, knowledge),
       ),

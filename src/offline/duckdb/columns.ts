@@ -1,6 +1,6 @@
 /** Slicing, joining, comparing and picking of columns in bulk. */
 import { assert } from '../../base/errors.ts';
-import type { Batch } from '../../types/batch.ts';
+import type { Batch, Schema } from '../../types/batch.ts';
 import {
   type BytesColumn,
   type Column,
@@ -11,7 +11,18 @@ import {
 import type { Dtype } from '../../types/dtype.ts';
 import { compareBytes, compareUtf8 } from '../../types/scalar.ts';
 
+/** Rows that a batch of a longer result holds about. */
+export const BATCH_ROWS = 65_536;
+
 type Typed = Float64Array;
+
+/** No rows. */
+export function emptyBatch(schema: Schema): Batch {
+  const columns = Object.fromEntries(
+    schema.map((f) => [f.name, new ColumnBuilder(f.dtype).finish()]),
+  );
+  return { length: 0, columns };
+}
 
 /** Rows from…to; shares the buffers. */
 export function sliceColumn(column: Column, from: number, to: number): Column {

@@ -15,15 +15,20 @@ export interface EngineOptions {
   readonly memoryLimit: string;
   /** What one sort may take in JavaScript's memory; DuckDB does larger ones out of core. 96 MiB by default. */
   readonly sortBytes?: number | undefined;
+  /** Labels from which on each look-up has a thread of its own. 131,072 by default: for fewer it takes longer to start. */
+  readonly threadRows?: number | undefined;
 }
 
 const SORT_BYTES = 96 * 2 ** 20;
+const THREAD_ROWS = 2 ** 17;
 
 export interface Engine {
   /** A folder that lives as long as the engine, for spilled data. */
   readonly spillDir: string;
   /** See `EngineOptions`. */
   readonly sortBytes: number;
+  /** See `EngineOptions`. */
+  readonly threadRows: number;
   connect(): Promise<DuckDBConnection>;
   /** A table name that no other call uses. */
   tableName(what: string): string;
@@ -45,6 +50,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   return {
     spillDir,
     sortBytes: options.sortBytes ?? SORT_BYTES,
+    threadRows: options.threadRows ?? THREAD_ROWS,
     tableName: (what) => `samewise_${what}_${tables++}`,
     connect: async () => {
       const connection = await instance.connect();

@@ -6,7 +6,8 @@ import { decodeKey, encodeKey } from '../../types/key.ts';
 import type { HistoryRequest, KeyedEvents } from '../contract.ts';
 import { appendBatch, createTable } from './append_table.ts';
 import { type Engine, leaseConnection, name } from './engine.ts';
-import { type KeyedBatch, keyedEvents } from './events.ts';
+import type { KeyedBatch } from './event_batches.ts';
+import { keyedEvents } from './events.ts';
 import { A, openScan, type Paths, type Scan, T } from './scan.ts';
 
 /** Streams whole keys in key order; see the contract. */

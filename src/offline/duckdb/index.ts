@@ -42,6 +42,8 @@ export interface DuckdbStoreOptions {
   readonly memoryLimit?: string;
   /** What one sort may take in JavaScript's memory; DuckDB does larger ones out of core. 96 MiB by default. */
   readonly sortBytes?: number;
+  /** Labels from which on each look-up has a thread of its own. 131,072 by default. */
+  readonly threadRows?: number;
 }
 
 /** The offline store together with the history of streams, which every scan of it reads. */
@@ -58,6 +60,7 @@ export async function openDuckdbStore(options: DuckdbStoreOptions): Promise<Duck
     threads: options.threads ?? null,
     memoryLimit: options.memoryLimit ?? '1GB',
     sortBytes: options.sortBytes,
+    threadRows: options.threadRows,
   });
   const context: TrainContext = {
     engine,

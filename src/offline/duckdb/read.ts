@@ -12,9 +12,7 @@ import { MAX_INSTANT_US } from '../../base/time.ts';
 import type { Batch, Schema } from '../../types/batch.ts';
 import { type Column, ColumnBuilder } from '../../types/column.ts';
 import type { Dtype } from '../../types/dtype.ts';
-
-/** Rows that a batch holds at least, but for the last one. */
-export const BATCH_ROWS = 65_536;
+import { BATCH_ROWS, emptyBatch } from './columns.ts';
 
 /** The SQL of a value of DuckDB's own type for `dtype` in the form that `readBatches` expects. */
 export function wireExpression(sql: string, dtype: Dtype): string {
@@ -76,14 +74,6 @@ export async function readAll(
   for await (const batch of readBatches(connection, sql, schema, Number.MAX_SAFE_INTEGER))
     return batch;
   return emptyBatch(schema);
-}
-
-/** No rows. */
-export function emptyBatch(schema: Schema): Batch {
-  const columns = Object.fromEntries(
-    schema.map((f) => [f.name, new ColumnBuilder(f.dtype).finish()]),
-  );
-  return { length: 0, columns };
 }
 
 type TypedData = Uint8Array | Int32Array | BigInt64Array | Float32Array | Float64Array;

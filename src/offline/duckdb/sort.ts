@@ -1,52 +1,33 @@
 /**
- * Rows of a query in order. Those that fit into memory are sorted here, by radix: DuckDB needs several times as long, since its sort is
- * made for more than that. Larger ones it sorts out of core.
+ * Rows in order. Those that fit into memory are sorted here, by radix: DuckDB needs several times as long, since its sort is made for
+ * more than that.
  */
-import type { DuckDBConnection } from '@duckdb/node-api';
 import { assert } from '../../base/errors.ts';
-import type { Batch, Schema } from '../../types/batch.ts';
+import type { Batch } from '../../types/batch.ts';
 import type { Column } from '../../types/column.ts';
 import { compareUtf8 } from '../../types/scalar.ts';
-import { mapBatch, rowBytes, sliceBatch, takeRows, wordsOf } from './columns.ts';
-import { BATCH_ROWS, emptyBatch, readBatches } from './read.ts';
+import { BATCH_ROWS, mapBatch, sliceBatch, takeRows, wordsOf } from './columns.ts';
 
-/** By what to sort, ascending with nulls last: a column of the result, and its SQL within the query. */
-export interface OrderBy {
-  readonly column: string;
-  readonly sql: string;
+/** A part of a result that is wanted in order: the next rows, or all of them in any order. */
+export interface Part {
+  readonly batch: Batch;
+  /** The columns that all rows are still to be sorted by, ascending with nulls last; null: they are. */
+  readonly sortBy: readonly string[] | null;
 }
 
-/** Streams the result of `sql` (see `readBatches`) in order. Up to `sortBytes` of it are sorted here. */
-export async function* readSorted(
-  connection: DuckDBConnection,
-  sql: string,
-  schema: Schema,
-  order: readonly OrderBy[],
-  sortBytes: number,
-): AsyncGenerator<Batch> {
-  const most = Math.floor(sortBytes / rowBytes(schema.map(({ dtype }) => dtype)));
-  const all = await readUpTo(connection, sql, schema, most);
-  if (all === null) {
-    const by = order.map((term) => `${term.sql} NULLS LAST`);
-    yield* readBatches(connection, `${sql} ORDER BY ${by.join(', ')}`, schema);
-    return;
-  }
-  const rows = sortedRows(order.map(({ column }) => all.columns[column]!));
-  const sorted = rows === null ? all : mapBatch(all, all.length, (c) => takeRows(c, rows));
-  for (let from = 0; from < all.length; from += BATCH_ROWS)
-    yield sliceBatch(sorted, from, Math.min(all.length, from + BATCH_ROWS));
+/** The rows of the parts in order. */
+export async function* inOrder(parts: AsyncIterable<Part>): AsyncGenerator<Batch> {
+  for await (const { batch, sortBy } of parts)
+    if (sortBy === null) yield batch;
+    else yield* sortedBatches(batch, sortBy);
 }
 
-/** The whole result; null if it has more rows than that. */
-async function readUpTo(
-  connection: DuckDBConnection,
-  sql: string,
-  schema: Schema,
-  most: number,
-): Promise<Batch | null> {
-  for await (const batch of readBatches(connection, sql, schema, most + 1))
-    return batch.length > most ? null : batch;
-  return emptyBatch(schema);
+function* sortedBatches(batch: Batch, by: readonly string[]): Generator<Batch> {
+  const rows = sortedRows(by.map((column) => batch.columns[column]!));
+  const sorted =
+    rows === null ? batch : mapBatch(batch, batch.length, (column) => takeRows(column, rows));
+  for (let from = 0; from < batch.length; from += BATCH_ROWS)
+    yield sliceBatch(sorted, from, Math.min(batch.length, from + BATCH_ROWS));
 }
 
 /**

@@ -193,20 +193,28 @@ class TrainingRun {
     );
   }
 
-  /** Look-ups of one level at a time: while DuckDB sorts for one of them, the kernel sweeps another. */
+  /** Look-ups of one level side by side, as many as the engine has threads: while DuckDB reads for one, the kernel sweeps another. */
   async #lookUpAll(labels: Labels): Promise<void> {
     const { lookups, depth } = this.#plan;
     lookups.forEach((lookup, i) => {
       this.#looked.push(this.#scatter(labels.rows, [...lookup.dtypes], `lookup-${i}`));
     });
+    const threads = await this.#threads();
     for (let level = 0; level < depth; level++) {
-      const running = lookups.flatMap((lookup, i) =>
-        lookup.level === level ? [this.#lookUp(i, labels)] : [],
-      );
+      const left = lookups.map((_, i) => i).filter((i) => lookups[i]!.level === level);
+      const running = Array.from({ length: Math.max(2, threads) }, async () => {
+        for (let next = left.shift(); next !== undefined; next = left.shift())
+          await this.#lookUp(next, labels);
+      });
       // All must have ended before what they read from is dropped.
       for (const ended of await Promise.allSettled(running))
         if (ended.status === 'rejected') throw ended.reason;
     }
+  }
+
+  async #threads(): Promise<number> {
+    const [found] = await rowsOf(this.#connection, "SELECT current_setting('threads') AS n");
+    return Number(found!.n);
   }
 
   async #lookUp(index: number, labels: Labels): Promise<void> {
@@ -224,11 +232,13 @@ class TrainingRun {
           engine: this.#context.engine,
           paths: this.#context.paths,
           upTo: this.#positions.get(source.name)!,
+          catalog: this.#request.catalog,
           lookup,
           asked,
           through: this.#request.through,
           knowledge: this.#request.knowledge,
           signal: this.#request.signal,
+          inThread: labels.rows >= this.#context.engine.threadRows,
           onHistory: (rows) => {
             this.#scanned[source.name] = (this.#scanned[source.name] ?? 0) + rows;
             this.#report(`scan ${source.name}`, this.#scanned[source.name]!, null);
@@ -298,9 +308,8 @@ class TrainingRun {
     const { rowValues } = this.#context;
     const { outputs } = this.#plan;
     const schema = outputs.map(({ name: column, dtype }) => ({ name: column, dtype }));
-    const [threads] = await rowsOf(this.#connection, "SELECT current_setting('threads') AS n");
     // Each thread is in a row group of its own.
-    const near = Math.ceil((Number(threads!.n) * ROW_GROUP_ROWS) / this.#blockRows) + 1;
+    const near = Math.ceil(((await this.#threads()) * ROW_GROUP_ROWS) / this.#blockRows) + 1;
     const rowsAt = this.#rowsAt(labels.rows, near);
     return rowValues.use(this.#connection, { schema, rowsAt }, (values) => {
       const fields = outputs.map((output, i) => `${VALUES}.f${i} AS ${name(output.name)}`);
