@@ -9,11 +9,14 @@ import type { OfflineStore } from '../offline/contract.ts';
 import type { OnlineStore } from '../online/contract.ts';
 import { catalogAt } from '../plan/index.ts';
 import type { Registered, Registry } from '../registry/contract.ts';
+import type { EventLog } from '../stream/contract.ts';
+import { topicOf } from '../stream/control.ts';
 import { readTimeline } from '../timeline/index.ts';
 import { type Config, readConfig } from './config.ts';
 import { loadDefinitions } from './definitions.ts';
 import { liveViews } from './live_views.ts';
 import { openOffline, openOnline, openRegistry } from './open.ts';
+import { openLog } from './open_log.ts';
 
 /** The least Node that runs TypeScript as it is without a flag and has what the stores need. */
 const MIN_NODE = 24;
@@ -69,10 +72,20 @@ export async function doctor(options: {
   });
   const offline = await attempt('offline store', async () => [
     await openOffline(config, options.clock ?? systemClock),
-    `pushed history in ${config.offline.path}`,
+    `history of streams in ${config.offline.path}`,
   ]);
+  const log =
+    online === null
+      ? null
+      : await attempt('event log', async () => [
+          await openLog(config, online, options.clock ?? systemClock, options.environment),
+          placeOf(config),
+        ]);
   try {
     const registered = (await registry?.load()) ?? [];
+    if (log !== null)
+      for (const source of currentSources(registered))
+        await attempt(`events of ${source.name}`, async () => [null, await tryLog(log, source)]);
     if (offline !== null)
       for (const source of currentSources(registered))
         await attempt(`source ${source.name}`, async () => [
@@ -86,11 +99,35 @@ export async function doctor(options: {
           await tryPage(online, view.program),
         ]);
   } finally {
+    await (log as EventLog | null)?.close();
     await offline?.close();
     await online?.close();
     await (registry as Registry | null)?.close();
   }
   return checks;
+}
+
+function placeOf({ stream }: Config): string {
+  switch (stream.kind) {
+    case 'embedded':
+      return `embedded, in ${stream.path}`;
+    case 'kafka':
+      return `Kafka at ${stream.brokers.join(', ')}`;
+    case 'kinesis':
+      return `Kinesis in ${stream.region}`;
+  }
+}
+
+/** A topic that nobody has made yet is fine for a source that nothing is pushed to. */
+async function tryLog(log: EventLog, source: Source): Promise<string> {
+  try {
+    const ends = [...(await log.ends(topicOf(source))).values()];
+    const kept = ends.reduce((sum, { first, next }) => sum + next - first, 0n);
+    return `${formatCount(Number(kept))} records in ${ends.length} partitions`;
+  } catch (error) {
+    if (error instanceof SamewiseError && error.code === 'stream/no-topic') return 'no topic yet';
+    throw error;
+  }
 }
 
 function failed(check: string, error: unknown): Check {

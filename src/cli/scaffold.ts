@@ -115,6 +115,8 @@ A Samewise project. Definitions are in \`features.ts\`, sample data in \`data/\`
     samewise serve                             # the same over HTTP
     samewise verify training.parquet.manifest.json --online 100 --leakage
     samewise push transactions new.csv         # once, however often
+    samewise status                            # how fresh the features are
+    samewise reconcile                         # does the online store hold what history holds?
 `;
 }
 
