@@ -6,6 +6,7 @@ import { decoderFor } from '../../src/stream/decode/index.ts';
 import { float64, int64, string, timestamp } from '../../src/types/dtype.ts';
 import { coerce } from '../../src/types/scalar.ts';
 import { nextWithin } from '../conformance/event_log_fixture.ts';
+import { capture, until } from './debezium_fixture.ts';
 import { rowOf, sourceOf } from './decode_support.ts';
 import { type Cluster, cluster } from './kafka_fixture.ts';
 import { crash, servers, sql } from './servers.ts';
@@ -27,23 +28,18 @@ const source = sourceOf(COLUMNS, {
 describe('PostgreSQL by Debezium', { skip }, () => {
   let kafka: Cluster;
   let consumer: Consumer;
+  let connector: Awaited<ReturnType<typeof capture>> | undefined;
   before(async () => {
     kafka = cluster(at[1]);
     await sql(
       `create table ${TABLE} (id bigint primary key, at timestamp not null, amount double precision, note text);
        insert into ${TABLE} values (1, '2026-01-01 10:00:00.123456', 1.5, 'before'), (2, '2026-01-02', null, 'é')`,
     );
-    await connect();
-    const topic = `pg_${TABLE}.public.${TABLE}`;
-    await until(() =>
-      kafka
-        .open()
-        .consume(topic, { group: 'g' })
-        .then((c) => (consumer = c)),
-    );
+    connector = await capture({ connect: at[0], postgres: at[2] }, TABLE);
+    consumer = await until(() => kafka.open().consume(connector!.topic, { group: 'g' }));
   });
   after(async () => {
-    await fetch(`${at[0]}/connectors/${TABLE}`, { method: 'DELETE' });
+    await connector?.remove();
     await kafka.close();
   });
 
@@ -109,43 +105,3 @@ describe('PostgreSQL by Debezium', { skip }, () => {
     await same();
   });
 });
-
-async function connect(): Promise<void> {
-  const { port } = new URL(at[2]);
-  const config = {
-    'connector.class': 'io.debezium.connector.postgresql.PostgresConnector',
-    'database.hostname': '127.0.0.1',
-    'database.port': port,
-    'database.user': 'postgres',
-    'database.dbname': 'postgres',
-    'topic.prefix': `pg_${TABLE}`,
-    'table.include.list': `public.${TABLE}`,
-    'plugin.name': 'pgoutput',
-    'publication.name': TABLE,
-    'publication.autocreate.mode': 'filtered',
-    'slot.name': TABLE,
-    'poll.interval.ms': '50',
-    'retriable.restart.connector.wait.ms': '500',
-    'topic.creation.default.replication.factor': '1',
-    'topic.creation.default.partitions': '3',
-  };
-  const response = await fetch(`${at[0]}/connectors`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ name: TABLE, config }),
-  });
-  assert.ok(response.ok, await response.text());
-}
-
-/** Until it succeeds: the topic is there when the connector has written its first row. */
-async function until(attempt: () => Promise<unknown>): Promise<void> {
-  for (let left = 100; ; left--) {
-    try {
-      await attempt();
-      return;
-    } catch (error) {
-      if (left === 0) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 200));
-    }
-  }
-}
