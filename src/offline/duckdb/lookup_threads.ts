@@ -68,10 +68,15 @@ export async function* answersOfThread(
   worker.once('exit', (code) => stop.abort(new Error(`a thread ended with code ${code}`)));
   const tell = (message: ToThread, buffers: ArrayBuffer[] = []) =>
     worker.postMessage(message, buffers);
+  // Read while the thread starts.
+  const first = new Map((['history', 'labels'] as const).map((of) => [of, inputs[of].next()]));
+  // Who awaits it is told as well.
+  for (const next of first.values()) next.catch(() => {});
   let historyFailed = false;
   const feed = async (of: Input): Promise<void> => {
     try {
-      const next = await inputs[of].next();
+      const next = await (first.get(of) ?? inputs[of].next());
+      first.delete(of);
       if (next.done === true) tell({ type: 'part', of, part: null });
       else
         tell(

@@ -103,15 +103,20 @@ function floatWords(data: Float64Array): Uint32Array[] {
   return longWords(new Int32Array(data.buffer, data.byteOffset, 2 * data.length), data.length, -1);
 }
 
-/** Of pairs of words, the lower first; bits of negative ones are flipped where `flip` has them set. */
+/** Of pairs of words, the lower first; bits of negative ones are flipped where `flip` has them set. Without the high ones if all are alike. */
 function longWords(pairs: Int32Array, length: number, flip: number): Uint32Array[] {
   const low = new Uint32Array(length);
+  let alike = true;
+  for (let row = 0; row < length; row++) {
+    const top = pairs[2 * row + 1]!;
+    alike &&= top === pairs[1];
+    low[row] = pairs[2 * row]! ^ (top < 0 ? flip : 0);
+  }
+  if (alike) return [low];
   const high = new Uint32Array(length);
   for (let row = 0; row < length; row++) {
     const top = pairs[2 * row + 1]!;
-    const flipped = top < 0 ? flip : 0;
-    low[row] = pairs[2 * row]! ^ flipped;
-    high[row] = top ^ SIGN ^ (flipped & ~SIGN);
+    high[row] = top ^ SIGN ^ (top < 0 ? flip & ~SIGN : 0);
   }
   return [low, high];
 }
