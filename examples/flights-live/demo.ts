@@ -6,6 +6,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs, styleText } from 'node:util';
@@ -27,20 +28,43 @@ const TRAINING = `${OUT}/training.parquet`;
 const LABELS = `sql:select origin, destination, distance, date, delay > 15 as late
   from '../../${FLIGHTS}' where date >= '${FROM}' and date < '${UNTIL}'
   order by date, origin, destination, distance, late`;
+/** Of the topic, with --kafka. */
+const PARTITIONS = 4;
 const PROVED_ROWS = 2_000;
 const ORACLE_ROWS = 50;
 
 const environment = { ...process.env };
-if (flags.kafka) {
-  const address = execFileSync('scripts/services/kafka', ['up'], { cwd: ROOT, encoding: 'utf8' });
-  environment.SAMEWISE_STREAM = `kafka:${address.trim().split('\n').at(-1)}`;
-}
+if (flags.kafka) environment.SAMEWISE_STREAM = `kafka:${await startKafka()}`;
 const bold = (text: string) => styleText('bold', text, { stream: process.stdout });
 const cli = ['bin/samewise.js', '--project', PROJECT];
 const children: ChildProcess[] = [];
 process.once('exit', () => {
   for (const child of children) child.kill('SIGKILL');
 });
+
+/** Starts a broker of the demo's own, which ends when the demo does, and makes the topic: Samewise makes none in a Kafka that others run. */
+async function startKafka(): Promise<string> {
+  process.stdout.write('Starting Kafka …\n');
+  const address = kafka('up').trim().split('\n').at(-1)!;
+  const { Admin } = await import('@platformatic/kafka');
+  const admin = new Admin({ clientId: 'demo', bootstrapBrokers: [address] });
+  await admin.createTopics({ topics: ['flights'], partitions: PARTITIONS, replicas: 1 });
+  await admin.close();
+  return address;
+}
+
+function kafka(command: 'up' | 'down'): string {
+  return execFileSync('scripts/services/kafka', [command], {
+    cwd: ROOT,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: {
+      ...process.env,
+      SAMEWISE_SERVICES_DIR: join(tmpdir(), `samewise-demo-${process.pid}`),
+      SAMEWISE_SERVICES_OWNER: String(process.pid),
+    },
+  });
+}
 
 function start(args: readonly string[], output: 'pipe' | 'inherit'): ChildProcess {
   process.stdout.write(`\n${bold(`$ npx samewise --project ${PROJECT} ${args.join(' ')}`)}\n`);
@@ -218,7 +242,11 @@ const proof = await samewise<{
 );
 const wrong = proof.online.mismatches.length + (await askOracle(url));
 await stopped(server);
-process.stdout.write(`
+if (flags.kafka) {
+  kafka('down');
+  process.stdout.write('\nKafka is stopped, and with it the topic is gone.\n');
+} else {
+  process.stdout.write(`
 ${bold('Try next')}
   npx samewise --project ${PROJECT} serve
   curl -X POST 'localhost:7480/api/v1/events/flights?wait=applied' -H 'content-type: application/json' \\
@@ -226,4 +254,5 @@ ${bold('Try next')}
   npx samewise --project ${PROJECT} get ${SERVICE} -k origin=JFK -k destination=SFO --at 2001-06-01T19:00:00Z
   npx samewise --project ${PROJECT} status
 `);
+}
 if (wrong > 0) process.exitCode = 1;
