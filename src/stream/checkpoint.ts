@@ -53,15 +53,26 @@ export async function readCheckpoint(
   return { at: handOver.to.get(partition) ?? null };
 }
 
-/** Keeps how far the pages of a view are, as known to one that has followed all up to `seen`. */
+/**
+ * Keeps how far the pages of a view are, as known to one that has followed all up to `seen`. What is further already stays: another
+ * worker was faster. Two who write in the same moment may still leave the lesser one, which the next one to keep it mends.
+ */
 export async function writeCheckpoint(
   online: OnlineStore,
   { source, partition, viewId }: CheckpointPlace,
   at: Checkpoint | null,
   { rewind, handed }: Seen,
 ): Promise<void> {
-  const stored: Stored = { at: at && write(at), rewind, handed };
-  await writeJson(online, nameOf(source, partition, viewId), stored);
+  const name = nameOf(source, partition, viewId);
+  const stored = await readJson<Stored>(online, name);
+  if (stored !== null && stored.rewind >= rewind && stored.handed >= handed) {
+    const before = stored.at && read(stored.at);
+    if (at === null || (before !== null && before.position >= at.position)) return;
+    // It has followed more than this one: what is left of this one's is for it to say.
+    if (stored.rewind > rewind || stored.handed > handed) return;
+  }
+  const next: Stored = { at: at && write(at), rewind, handed };
+  await writeJson(online, name, next);
 }
 
 /** What is left of a checkpoint after the rewinds and the hand-over that came since `seen`. */

@@ -34,8 +34,6 @@ interface PageSink {
   readonly program: ViewProgram;
   /** All up to here is in the pages. */
   at: Checkpoint | null;
-  /** What the online store says of it; undefined: nothing, or what has been set back since. */
-  kept: Checkpoint | null | undefined;
   /** The number of the last hand-over that it has followed. */
   handed: number;
 }
@@ -96,9 +94,7 @@ export class PartitionReader {
     for (const [id, sink] of this.#views) {
       const handOver = await this.#handOverOf(id);
       const seen = { rewind: this.#generation, handed: sink.handed };
-      const at = setBack(sink.at, seen, this.partition, control, handOver);
-      if (at?.position !== sink.at?.position) sink.kept = undefined;
-      sink.at = at;
+      sink.at = setBack(sink.at, seen, this.partition, control, handOver);
       sink.handed = handOver?.number ?? 0;
     }
     for (const program of views) {
@@ -109,7 +105,7 @@ export class PartitionReader {
       );
       // A view of which nothing is said has of history what its materialisation will bring, and of the stream what comes after.
       const at = found === null ? this.#buffer.durable : found.at;
-      this.#views.set(program.id, { program, at, kept: undefined, handed });
+      this.#views.set(program.id, { program, at, handed });
     }
     this.#generation = control.generation;
     // Said at once: once history has more, nobody could tell any more where the view began.
@@ -175,17 +171,18 @@ export class PartitionReader {
     if (this.#buffer.records > 0) this.bufferedSinceMs ??= clock.monotonicMs();
   }
 
-  /** Keeps how far the pages are; what it says is durable already. */
+  /**
+   * Keeps how far the pages are; what it says is durable already. Also where nothing is new: a worker that is none any more may
+   * have said less since.
+   */
   async keepCheckpoints(): Promise<void> {
     const { online, retry } = this.#setup;
     for (const sink of this.#views.values()) {
       const { at, program, handed } = sink;
       const seen = { rewind: this.#generation, handed };
-      if (sink.kept !== undefined && sink.kept?.position === at?.position) continue;
       await retry('keep a checkpoint', () =>
         writeCheckpoint(online, this.#place(program.id), at, seen),
       );
-      sink.kept = at;
     }
   }
 
