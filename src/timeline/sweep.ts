@@ -32,8 +32,13 @@ export function sweep(
     lo = new Int32Array(2 * n);
     hi = new Int32Array(2 * n);
   }
+  let ended: Window | null = null;
   for (const { window, reads } of prepared.windows) {
-    bounds(window, events.timeUs, from, to, readUs, readFrom, readTo);
+    // Windows that differ in size alone end together.
+    if (ended === null || window.delayUs !== ended.delayUs || window.hopUs !== ended.hopUs)
+      ends(window, events.timeUs, from, to, readUs, readFrom, readTo);
+    ended = window;
+    starts(window, events.timeUs, from, readUs, readFrom, readTo);
     for (const read of reads) {
       const which = layout.reads[read]!.aggregate;
       const input = inputOf(prepared, events, which);
@@ -43,8 +48,9 @@ export function sweep(
   }
 }
 
-/** Both edges move forward with T, for every kind of window; `last` only moves the left one nearer. */
-function bounds(
+// Both edges move forward with T, for every kind of window; `last` only moves the left one nearer.
+
+function ends(
   window: Window,
   timeUs: Float64Array,
   from: number,
@@ -53,18 +59,33 @@ function bounds(
   readFrom: number,
   readTo: number,
 ): void {
-  let left = from;
+  const { hopUs, delayUs } = window;
   let right = from;
-  const { hopUs, sinceStartOf, delayUs } = window;
-  // As `windowStart` and `windowEnd`, for the most usual windows without a call a row.
-  const size = hopUs === null && sinceStartOf === null ? window.sizeUs : null;
   for (let i = readFrom; i < readTo; i++) {
-    const end = size === null ? windowEnd(window, readUs[i]!) : readUs[i]! - delayUs;
-    const start = size === null ? windowStart(window, readUs[i]!) : end - size;
+    // As `windowEnd`, for the most usual windows without a call a row.
+    const end = hopUs === null ? readUs[i]! - delayUs : windowEnd(window, readUs[i]!);
     while (right < to && timeUs[right]! < end) right++;
-    while (left < right && timeUs[left]! < start) left++;
     hi[i - readFrom] = right;
-    lo[i - readFrom] = window.last === null ? left : Math.max(left, right - window.last);
+  }
+}
+
+/** Given `hi`. */
+function starts(
+  window: Window,
+  timeUs: Float64Array,
+  from: number,
+  readUs: Float64Array,
+  readFrom: number,
+  readTo: number,
+): void {
+  const { hopUs, sinceStartOf, delayUs, last } = window;
+  const size = hopUs === null && sinceStartOf === null ? window.sizeUs : null;
+  let left = from;
+  for (let i = readFrom; i < readTo; i++) {
+    const right = hi[i - readFrom]!;
+    const start = size === null ? windowStart(window, readUs[i]!) : readUs[i]! - delayUs - size;
+    while (left < right && timeUs[left]! < start) left++;
+    lo[i - readFrom] = last === null ? left : Math.max(left, right - last);
   }
 }
 
