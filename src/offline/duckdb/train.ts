@@ -72,6 +72,9 @@ export async function buildTrainingSet(
 /** What the values of a row are called until they are columns. */
 const VALUES = '"samewise:values"';
 
+/** Labels at most for look-ups in threads: from more than these DuckDB's sorts and the spilled values need the memory that threads take. */
+const THREADS_ROWS = 2 ** 22;
+
 class TrainingRun {
   readonly #context: TrainContext;
   readonly #request: BuildRequest;
@@ -238,7 +241,7 @@ class TrainingRun {
           through: this.#request.through,
           knowledge: this.#request.knowledge,
           signal: this.#request.signal,
-          inThread: labels.rows >= this.#context.engine.threadRows,
+          inThread: labels.rows >= this.#context.engine.threadRows && labels.rows <= THREADS_ROWS,
           onHistory: (rows) => {
             this.#scanned[source.name] = (this.#scanned[source.name] ?? 0) + rows;
             this.#report(`scan ${source.name}`, this.#scanned[source.name]!, null);
