@@ -9,7 +9,16 @@ import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { BenchReport } from './report.ts';
 
-const ALL = ['aggregate', 'timeline', 'training', 'latest_join', 'materialize', 'http', 'registry'];
+const ALL = [
+  'aggregate',
+  'timeline',
+  'training',
+  'latest_join',
+  'materialize',
+  'http',
+  'registry',
+  'stream',
+];
 const asked = process.argv.slice(2);
 const ROOT = join(import.meta.dirname, '..');
 /** Reports of earlier runs on this machine, for sections that are not run now. */

@@ -6,6 +6,7 @@ import { topicOf } from '../stream/control.ts';
 import type { DecodedRow } from '../stream/decode/index.ts';
 import { OP_FIELD } from '../stream/decode/index.ts';
 import { readRows } from '../stream/rows.ts';
+import type { Batch } from '../types/batch.ts';
 import { scalarAt } from '../types/column.ts';
 import { scalarToJsonText } from '../types/scalar.ts';
 import { liveSources } from './live_sources.ts';
@@ -97,27 +98,44 @@ function recordsOf(source: Source, rows: PushRequest['rows'], nowUs: number): Ne
   const fields = source.columns
     .filter(({ name }) => name !== source.arrivalTime && name !== source.op)
     .map((field) => ({ ...field, label: `${JSON.stringify(field.name)}:` }));
-  const utf8 = new TextEncoder();
-  return decoded.map(({ op }, row) => {
-    const parts = fields.map(
-      ({ name, dtype, label }) =>
-        label + scalarToJsonText(scalarAt(read.batch.columns[name]!, row), dtype),
-    );
-    if (op === 'retract') parts.push(`"${OP_FIELD}":"retract"`);
-    const key = source.eventId === null ? null : keyOf(source, read.batch, row, utf8);
-    return { key, value: utf8.encode(`{${parts.join()}}`) };
-  });
+  const values = utf8Of(
+    decoded.map(({ op }, row) => {
+      const parts = fields.map(
+        ({ name, dtype, label }) =>
+          label + scalarToJsonText(scalarAt(read.batch.columns[name]!, row), dtype),
+      );
+      if (op === 'retract') parts.push(`"${OP_FIELD}":"retract"`);
+      return `{${parts.join()}}`;
+    }),
+  );
+  const keys = keysOf(source, read.batch);
+  return values.map((value, row) => ({ key: keys?.[row] ?? null, value }));
 }
 
-/** Events of one id go to one partition. */
-function keyOf(
-  { columns, eventId }: Source,
-  batch: ReturnType<typeof readRows>['batch'],
-  row: number,
-  utf8: TextEncoder,
-): Uint8Array {
-  const { name, dtype } = columns.find((column) => column.name === eventId)!;
-  return utf8.encode(scalarToJsonText(scalarAt(batch.columns[name]!, row), dtype));
+/** Events of one id go to one partition. Null: they have no ids. */
+function keysOf({ columns, eventId }: Source, batch: Batch): Uint8Array[] | null {
+  const id = columns.find(({ name }) => name === eventId);
+  if (id === undefined) return null;
+  const column = batch.columns[id.name]!;
+  return utf8Of(
+    Array.from({ length: batch.length }, (_, row) =>
+      scalarToJsonText(scalarAt(column, row), id.dtype),
+    ),
+  );
+}
+
+/** The bytes of many texts. One call for all: what a call costs is more than what a short text does. */
+function utf8Of(texts: readonly string[]): Uint8Array[] {
+  const utf8 = new TextEncoder();
+  const all = utf8.encode(texts.join(''));
+  // Where every character is one byte, a text lies where its characters do.
+  if (all.length !== texts.reduce((sum, { length }) => sum + length, 0))
+    return texts.map((text) => utf8.encode(text));
+  let end = 0;
+  return texts.map(({ length }) => {
+    end += length;
+    return all.subarray(end - length, end);
+  });
 }
 
 function opOf(
