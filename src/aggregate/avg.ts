@@ -19,6 +19,6 @@ function mean({ n, sum }: Total): number | null {
 }
 
 function meanOf(high: number, low: number, n: number): number {
-  // One number by another: IEEE's division is the rounding.
-  return low === 0 ? high / n : usualQuotient(high, low, n);
+  // One number by another: IEEE's division is the rounding; + 0, for zero has no sign.
+  return low === 0 ? high / n + 0 : usualQuotient(high, low, n);
 }

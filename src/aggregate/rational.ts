@@ -12,7 +12,8 @@ export function quotient(numerator: bigint, denominator: bigint, exponent = 0): 
   const divisor = shift >= 0 ? denominator : denominator << BigInt(-shift);
   const whole = scaled / divisor;
   const rounded = roundBits(whole, whole * divisor !== scaled, exponent - shift);
-  return negative ? -rounded : rounded;
+  // What is too small for a float64 is zero, and zero has no sign.
+  return negative && rounded !== 0 ? -rounded : rounded;
 }
 
 /** The square root of numerator · 2^exponent / denominator; both are positive, the exponent is even. */

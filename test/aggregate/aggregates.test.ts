@@ -279,3 +279,20 @@ test('an int64 sum that does not fit is an error, never a wrap', () => {
   aggregate.add(state, column, 2, 3, 'after');
   assert.equal(aggregate.result(state), 2n ** 63n - 1n);
 });
+
+test('what is too small for a float64 is zero without a sign', () => {
+  const aggregate = aggregateFor(completeSpec('avg'), { kind: 'float64' });
+  for (const values of [
+    [-5e-324, 0],
+    [2e-323, 3e-323, -5.4e-323],
+  ]) {
+    const column = columnOf({ kind: 'float64' }, values);
+    const state = aggregate.create();
+    aggregate.add(state, column, 0, values.length, 'after');
+    assert.ok(Object.is(aggregate.result(state), 0), values.join());
+    const out = new ColumnBuilder(aggregate.output);
+    const [lo, hi] = [Int32Array.of(0), Int32Array.of(values.length)];
+    aggregate.sweep!(column, lo, hi, 1, out);
+    assert.ok(Object.is(scalarsOf(out.finish())[0], 0), values.join());
+  }
+});

@@ -117,14 +117,14 @@ function byFrequency(values: readonly Scalar[]): Scalar[] {
     .map(([value]) => value);
 }
 
-/** A result over finite numbers, rounded once. */
+/** A result over finite numbers, rounded once; what is too small for a float64 is zero, and zero has no sign. */
 function real(
   values: readonly Scalar[],
   of: (xs: readonly Fraction[]) => Fraction | null,
   round: (x: Fraction) => number = nearestFloat,
 ): number | null {
   const exact = of(values.map((x) => fractionOf(x as number | bigint)));
-  return exact === null ? null : round(exact);
+  return exact === null ? null : round(exact) + 0;
 }
 
 const bits = new BigInt64Array(1);
