@@ -48,7 +48,7 @@ export async function readUntil(
     readonly onEvent?: (event: ConsumerEvent) => void;
   } = {},
 ): Promise<Map<string, LogRecord[]>> {
-  const { from = () => 0n, ms = 10_000, onEvent } = options;
+  const { from = () => 0n, ms = 30_000, onEvent } = options;
   const read = new Map<string, LogRecord[]>();
   while (!enough(read)) {
     const event = await nextWithin(consumer, ms);

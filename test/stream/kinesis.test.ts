@@ -65,7 +65,7 @@ test('shards that continue others are read after them, also by another member', 
   const seen: string[] = [];
   const drive = async (consumer: typeof one) => {
     for (;;) {
-      const event = await nextWithin(consumer, 15_000);
+      const event = await nextWithin(consumer, 30_000);
       if (event === null) return;
       if (event.type === 'assigned') consumer.seek(event.partition, 0n);
       if (event.type === 'records') seen.push(...event.records.map((r) => textOf(r)!));
