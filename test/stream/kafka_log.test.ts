@@ -9,7 +9,7 @@ if (skip) test('event log: Kafka', { skip });
 else
   eventLogConformance(
     'Kafka',
-    { makesTopics: false, dense: true, headers: true, rebalanceMs: 10_000, histories: 15 },
+    { makesTopics: false, dense: true, headers: true, rebalanceMs: 30_000, histories: 15 },
     async () => {
       const kafka = cluster(at[0]);
       return {

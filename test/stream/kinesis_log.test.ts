@@ -9,7 +9,7 @@ if (skip) test('event log: Kinesis', { skip });
 else
   eventLogConformance(
     'Kinesis',
-    { makesTopics: false, dense: false, headers: true, rebalanceMs: 10_000, histories: 10 },
+    { makesTopics: false, dense: false, headers: true, rebalanceMs: 30_000, histories: 10 },
     async () => {
       const kinesis = account(at[0]);
       return {
