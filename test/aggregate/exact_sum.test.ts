@@ -228,7 +228,7 @@ test('fractions and their roots round once', () => {
       const scale = 2n ** BigInt(2 * Math.abs(half));
       const exact = half < 0 ? { p, q: q * scale } : { p: p * scale, q };
       assert.equal(quotient(p, q, 2 * half), nearestFloat(exact));
-      assert.equal(quotient(-p, q, 2 * half), -nearestFloat(exact));
+      assert.equal(quotient(-p, q, 2 * half), nearestFloat({ p: -exact.p, q: exact.q }));
       const root = rootOfQuotient(p, q, 2 * half);
       // A root is right if the fraction lies between the squares of the midpoints beside it.
       const { integer, exponent } = exactFloat(root);

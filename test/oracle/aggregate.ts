@@ -117,14 +117,14 @@ function byFrequency(values: readonly Scalar[]): Scalar[] {
     .map(([value]) => value);
 }
 
-/** A result over finite numbers, rounded once; what is too small for a float64 is zero, and zero has no sign. */
+/** A result over finite numbers, rounded once. */
 function real(
   values: readonly Scalar[],
   of: (xs: readonly Fraction[]) => Fraction | null,
   round: (x: Fraction) => number = nearestFloat,
 ): number | null {
   const exact = of(values.map((x) => fractionOf(x as number | bigint)));
-  return exact === null ? null : round(exact) + 0;
+  return exact === null ? null : round(exact);
 }
 
 const bits = new BigInt64Array(1);
@@ -220,7 +220,8 @@ const sign = (n: bigint): number => (n > 0n ? 1 : n < 0n ? -1 : 0);
 
 /** Exported for the test of the sums themselves. */
 export function nearestFloat(x: Fraction): number {
-  if (x.p < 0n) return -nearestFloat({ p: -x.p, q: x.q });
+  // + 0: what is too small for a float64 is zero, and zero has no sign.
+  if (x.p < 0n) return -nearestFloat({ p: -x.p, q: x.q }) + 0;
   return x.p === 0n ? 0 : nearestBy((to) => sign(x.p * to.q - to.p * x.q));
 }
 
