@@ -1,4 +1,4 @@
-/** Materialises a project's view in threads and says what is done, until it is killed. */
+/** Materialises a project's view in threads, and kills itself when as many keys are done as it was told. */
 import { materialize } from '../../src/app/materialize.ts';
 import { openApp } from '../../src/app/open.ts';
 
@@ -7,7 +7,7 @@ await materialize(app, {
   views: ['spending'],
   rowsPerShard: 2_000,
   workers: 2,
-  onProgress: ({ keys }) => process.stdout.write(`${keys}\n`),
+  onProgress: ({ keys }) => {
+    if (keys >= Number(process.argv[3])) process.kill(process.pid, 'SIGKILL');
+  },
 });
-process.stdout.write('finished\n');
-await app.close();
