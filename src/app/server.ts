@@ -6,6 +6,7 @@ import { SamewiseError } from '../base/errors.ts';
 import { catalogAt, currentCatalog } from '../plan/index.ts';
 import { buildServer } from '../serving/index.ts';
 import { featureDefiner } from './define.ts';
+import { mismatchMetrics } from './mismatches.ts';
 import type { App } from './open.ts';
 import { eventPusher } from './push_events.ts';
 import { StreamMeter } from './stream_meter.ts';
@@ -47,10 +48,11 @@ export async function startServer(
   });
   const reads = timedReads(app.online, app.clock);
   const streamed = streamMetrics(meter, app.registry);
+  const mismatches = mismatchMetrics(app.registry);
   const server = await buildServer({
     registry: app.registry,
     online: reads.online,
-    moreMetrics: async () => (await reads.text()) + (await streamed()),
+    moreMetrics: async () => (await reads.text()) + (await streamed()) + (await mismatches()),
     offline: app.offline,
     clock: app.clock,
     catalogs: {

@@ -1,6 +1,7 @@
 /** The registry: what is defined, in append-only revisions, and what ran. */
 import type { InstantUs } from '../base/time.ts';
 import type { Definition, DefinitionKind } from '../model/definitions.ts';
+import type { HealthRecords } from './health_contract.ts';
 
 /** One version of one object. `version` counts from 1 per (kind, name); `fingerprint` is the hash of its meaning. */
 export interface Registered<D extends Definition = Definition> {
@@ -74,7 +75,7 @@ export interface FeatureHit {
 }
 
 /** The one place where definitions are kept. Failures of the store are coded `registry/…` errors. */
-export interface Registry {
+export interface Registry extends HealthRecords {
   /** Number of the newest revision; 0 when empty. Cheap: callers poll it to know whether what they hold is stale. */
   head(): Promise<number>;
   /** Every version that is current or pinned; with `retired`, all there ever were. In the order of their making. */

@@ -5,7 +5,17 @@ import { canonicalJson } from '../base/hash.ts';
 import type { DefinitionKind } from '../model/definitions.ts';
 import { definitionFromJson, definitionToJson } from '../model/json.ts';
 import type { FeatureHit, Job, Registered, Registry, Revision } from './contract.ts';
+import type { Comparison, HealthRecords, LevelChange, ServiceLevel } from './health_contract.ts';
 import { codedSqliteError } from './sqlite_errors.ts';
+import {
+  readComparisons,
+  readLevelChanges,
+  readServiceLevels,
+  takeTurn,
+  writeComparison,
+  writeServiceLevels,
+  writeTurn,
+} from './sqlite_health.ts';
 import { prepareSchema } from './sqlite_schema.ts';
 import { indexFeatures, searchFeatures } from './sqlite_search.ts';
 
@@ -188,6 +198,36 @@ class SqliteRegistry implements Registry {
           .all(view, status, limit) as Row[]
       ).map(jobOf),
     );
+  }
+
+  async comparisons(): Promise<Comparison[]> {
+    return this.#run(() => readComparisons(this.#db));
+  }
+
+  async putComparison(comparison: Comparison): Promise<void> {
+    this.#run(() => writeComparison(this.#db, comparison));
+  }
+
+  async serviceLevels(): Promise<ServiceLevel[]> {
+    return this.#run(() => readServiceLevels(this.#db));
+  }
+
+  async putServiceLevels(
+    ...[levels, changes, keepFromUs]: Parameters<HealthRecords['putServiceLevels']>
+  ): Promise<void> {
+    this.#transaction(() => writeServiceLevels(this.#db, levels, changes, keepFromUs));
+  }
+
+  async levelChanges(view: string | null): Promise<LevelChange[]> {
+    return this.#run(() => readLevelChanges(this.#db, view));
+  }
+
+  async takeTurn(turn: Parameters<HealthRecords['takeTurn']>[0]): Promise<boolean> {
+    return this.#run(() => takeTurn(this.#db, turn));
+  }
+
+  async putTurn(name: string, nextUs: number): Promise<void> {
+    this.#run(() => writeTurn(this.#db, name, nextUs));
   }
 
   async close(): Promise<void> {

@@ -1,12 +1,12 @@
 /** The registry's tables in SQLite, and how a file comes to have them. */
 import type { DatabaseSync } from 'node:sqlite';
 import { SamewiseError } from '../base/errors.ts';
+import { HEALTH_TABLES } from './sqlite_health.ts';
 
-/** Kept in `user_version`; raise it with a migration. */
-const FORMAT = 1;
 /** Kept in `application_id`, so that another program's database is never taken for ours: "SMWS". */
 const APPLICATION_ID = 0x534d5753;
 
+/** Format 1. */
 const TABLES = `
 create table revisions (
   number integer primary key,
@@ -77,19 +77,22 @@ create table jobs (
 create index jobs_by_start on jobs (started_us);
 `;
 
+/** Entry n makes format n + 1 of format n; an empty file has format 0. What was published is never changed, only added to. */
+const MIGRATIONS = [TABLES, HEALTH_TABLES];
+/** Kept in `user_version`. */
+const FORMAT = MIGRATIONS.length;
+
 /**
- * Makes the tables in an empty file and accepts a file that has them. Throws `registry/unknown-format` for a newer
- * format and `registry/not-a-registry` for a database of something else.
+ * Makes the tables in an empty file, brings a file of an older format up to date, and accepts one that is. Throws
+ * `registry/unknown-format` for a newer format and `registry/not-a-registry` for a database of something else.
  */
 export function prepareSchema(db: DatabaseSync, path: string): void {
-  if (hasSchema(db, path)) return;
+  if (formatOf(db, path) === FORMAT) return;
   db.exec('begin immediate');
   try {
     // Another process may have made them while this one waited for the lock.
-    if (!hasSchema(db, path)) {
-      db.exec(TABLES);
-      db.exec(`pragma application_id = ${APPLICATION_ID}; pragma user_version = ${FORMAT}`);
-    }
+    for (const tables of MIGRATIONS.slice(formatOf(db, path))) db.exec(tables);
+    db.exec(`pragma application_id = ${APPLICATION_ID}; pragma user_version = ${FORMAT}`);
     db.exec('commit');
   } catch (error) {
     if (db.isTransaction) db.exec('rollback');
@@ -97,21 +100,22 @@ export function prepareSchema(db: DatabaseSync, path: string): void {
   }
 }
 
-function hasSchema(db: DatabaseSync, path: string): boolean {
+/** At most FORMAT; 0: the file is empty. */
+function formatOf(db: DatabaseSync, path: string): number {
   const number = (sql: string) => Object.values(db.prepare(sql).get()!)[0] as number;
   const format = number('pragma user_version');
   const application = number('pragma application_id');
-  if (application === 0 && number('select count(*) from sqlite_master') === 0) return false;
+  if (application === 0 && number('select count(*) from sqlite_master') === 0) return 0;
   if (application !== APPLICATION_ID) {
     throw new SamewiseError('registry/not-a-registry', `${path} is not a Samewise registry`, {
       where: { file: path },
       hint: 'give the registry a file of its own',
     });
   }
-  if (format === FORMAT) return true;
+  if (format >= 1 && format <= FORMAT) return format;
   throw new SamewiseError(
     'registry/unknown-format',
-    `${path} has format ${format}; this Samewise reads format ${FORMAT}`,
+    `${path} has format ${format}; this Samewise reads formats up to ${FORMAT}`,
     { where: { file: path }, hint: 'use the version of Samewise that wrote it, or a newer one' },
   );
 }

@@ -218,4 +218,61 @@ export function registryConformance(name: string, open: () => Promise<Registry>)
       code: 'registry/unknown-job',
     });
   });
+
+  check('of each view, version and way the newest comparison is kept', async (registry) => {
+    const first = {
+      view: 'spending',
+      version: 1,
+      by: 'reconcile' as const,
+      atUs: 5,
+      compared: 100,
+      different: 2,
+      causes: { missing: 3, late: 1 },
+      notes: 'abc',
+    };
+    const proven = { ...first, by: 'prove' as const, causes: {}, notes: '' };
+    await registry.putComparison(first);
+    await registry.putComparison(proven);
+    await registry.putComparison({ ...first, version: 2 });
+    const second = { ...first, atUs: 6, different: 0, causes: {} };
+    await registry.putComparison(second);
+    assert.deepEqual(await registry.comparisons(), [proven, second, { ...first, version: 2 }]);
+  });
+
+  check(
+    'promises stand as they were last put, and their changes are a history',
+    async (registry) => {
+      const of = { view: 'spending', version: 1, feature: null };
+      const now = { ...of, state: 'fresh' as const, sinceUs: 10, lag_ms: 1.5, lookedUs: 10 };
+      const feature = { ...now, feature: 'amount', state: 'unknown' as const, lag_ms: null };
+      const fresh = { ...of, atUs: 10, state: 'fresh' as const, lag_ms: 1.5 };
+      await registry.putServiceLevels([now, feature], [fresh], 0);
+      const stale = { ...of, atUs: 20, state: 'stale' as const, lag_ms: null };
+      const other = { ...stale, view: 'risk', feature: 'score', atUs: 15 };
+      const later = { ...now, state: 'stale' as const, sinceUs: 20, lookedUs: 30, lag_ms: 9 };
+      await registry.putServiceLevels([later], [stale, other], 0);
+      assert.deepEqual(await registry.serviceLevels(), [later, feature]);
+      assert.deepEqual(await registry.levelChanges(null), [fresh, other, stale]);
+      assert.deepEqual(await registry.levelChanges('spending'), [fresh, stale]);
+      await registry.putServiceLevels([], [], 15);
+      assert.deepEqual(await registry.levelChanges(null), [other, stale]);
+    },
+  );
+
+  check('a turn is taken once, until the next one', async (registry) => {
+    const take = (nowUs: number, nextUs: number, furthestUs = 1000) =>
+      registry.takeTurn({ name: 'look', nowUs, nextUs, furthestUs });
+    assert.equal(await take(10, 20), true);
+    assert.equal(await take(10, 20), false);
+    assert.equal(await take(19, 29), false);
+    assert.equal(await take(20, 30), true);
+    await registry.putTurn('look', 100);
+    assert.equal(await take(99, 200), false);
+    assert.equal(await take(100, 5000), true);
+    assert.equal(await take(110, 120), true, 'a clock that was wrong holds nobody');
+    assert.equal(
+      await registry.takeTurn({ name: 'other', nowUs: 1, nextUs: 2, furthestUs: 9 }),
+      true,
+    );
+  });
 }
