@@ -8,6 +8,8 @@ import type { OnlineAnswer } from './online_route.ts';
 
 /** Characters of requests and answers in a generation; there are two. */
 const GENERATION_CHARACTERS = 8 << 20;
+/** Longer ones are not kept: a few hundred would push out all others, and until then the collector of garbage copies them about. */
+const MOST_CHARACTERS = GENERATION_CHARACTERS >> 8;
 
 interface Remembered {
   readonly answer: OnlineAnswer;
@@ -48,7 +50,8 @@ export class RememberedAnswers {
 
   /** Keeps an answer that was read at `readUs`, if it was asked for before, for a store that tells versions. */
   remember(online: OnlineStore, request: string, answer: OnlineAnswer, readUs: InstantUs): void {
-    if (online.versions === undefined) return;
+    if (online.versions === undefined || request.length + answer.text.length > MOST_CHARACTERS)
+      return;
     const hash = hashOf(request);
     const slot = hash & (ASKED_ONCE - 1);
     if (this.#askedOnce[slot] !== hash) {
