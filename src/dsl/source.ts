@@ -1,4 +1,5 @@
 import type { DurationText } from '../base/duration.ts';
+import { inContext } from '../base/errors.ts';
 import {
   type BatchLocation,
   DEFAULT_LATENESS_US,
@@ -15,6 +16,7 @@ import {
   schemaOf,
 } from './described.ts';
 import { type Handle, handle } from './handle.ts';
+import { type FeatureRef, lookupOf } from './use.ts';
 
 /** Names of the columns whose type is of one of these kinds. */
 export type ColumnsOfKind<C extends Columns, Kind extends Dtype['kind']> = {
@@ -22,9 +24,25 @@ export type ColumnsOfKind<C extends Columns, Kind extends Dtype['kind']> = {
 }[keyof C] &
   string;
 
-export interface SourceOptions<C extends Columns> extends DescribedOptions {
+/** Features of other views by the name of the column that each gives. */
+export type Lookups = Readonly<Record<string, FeatureRef<any>>>;
+
+/** The columns that look-ups give. */
+export type LookedUp<L extends Lookups> = {
+  readonly [P in keyof L]: L[P] extends FeatureRef<infer D> ? D : never;
+};
+
+export interface SourceOptions<C extends Columns, L extends Lookups = Record<never, never>>
+  extends DescribedOptions {
   /** Every column that features, keys and times use, with its type; files may hold more. */
   readonly columns: C;
+  /**
+   * Columns that other views give: what the feature was at the event's own time, out of what had arrived before the event.
+   * Features, filters and keys use them like any other column. `on` says which column holds which part of the key.
+   *
+   *     lookups: { city: profile.on({ user_id: 'customer_id' }).features.city }
+   */
+  readonly lookups?: L;
   /** When the event happened: a timestamp or date column, never null. */
   readonly eventTime: ColumnsOfKind<C, 'timestamp' | 'date'>;
   /**
@@ -63,11 +81,17 @@ export interface SourceHandle<C extends Columns> extends Handle<Source> {
  *       batch: parquet('data/transactions/*.parquet'),
  *     });
  */
-export function source<C extends Columns>(options: SourceOptions<C>): SourceHandle<C> {
+export function source<C extends Columns, L extends Lookups = Record<never, never>>(
+  options: SourceOptions<C, L>,
+): SourceHandle<C & LookedUp<L>> {
+  const lookedUp = Object.entries(options.lookups ?? {}).map(([name, ref]) =>
+    inContext({ source: options.name, field: `lookups.${name}` }, () => lookupOf(name, ref)),
+  );
   const definition: Source = {
     kind: 'source',
     ...describedOf(options),
     columns: schemaOf(options.columns),
+    lookups: lookedUp.map(({ lookup }) => lookup),
     eventTime: options.eventTime,
     eventId: options.eventId ?? null,
     arrivalTime: options.arrivalTime ?? null,
@@ -77,7 +101,12 @@ export function source<C extends Columns>(options: SourceOptions<C>): SourceHand
     batch: options.batch ?? null,
     stream: options.stream ?? DEFAULT_STREAM,
   };
-  return handle({ columns: options.columns }, definition, []);
+  const columns = {
+    ...options.columns,
+    ...Object.fromEntries(lookedUp.map(({ lookup: { name, dtype } }) => [name, dtype])),
+  } as C & LookedUp<L>;
+  const needs = lookedUp.map(({ needs }) => needs);
+  return handle({ columns }, definition, needs);
 }
 
 export interface FilesOptions {

@@ -5,6 +5,7 @@ import {
   type KeyOrigin,
   type Member,
   type OnDemandView,
+  type SourceLookup,
   suggestion,
 } from '../model/index.ts';
 import type { Dtype } from '../types/dtype.ts';
@@ -162,6 +163,30 @@ function ownerOf(ref: FeatureRef<any>): AnyUse {
 
 export function isFeatureRef(value: unknown): value is FeatureRef<any> {
   return value !== null && typeof value === 'object' && FEATURE in value;
+}
+
+/**
+ * The lookup that a feature reference stands for, and its handle. Throws `dsl/not-a-feature`, and `model/nested-lookup` for
+ * a key that is a feature itself.
+ */
+export function lookupOf(
+  name: string,
+  ref: FeatureRef<any>,
+): { readonly lookup: SourceLookup; readonly needs: Handle } {
+  if (!isFeatureRef(ref)) {
+    throw new SamewiseError('dsl/not-a-feature', `${String(ref)} is not a feature of a view`, {
+      hint: "write it like profile.on({ user_id: 'customer_id' }).features.city",
+    });
+  }
+  const { view, keys } = ref.member;
+  const columns = keys.map((origin) => {
+    if (origin.from === 'column') return origin.column;
+    throw new SamewiseError('model/nested-lookup', `its key ${origin.feature} is looked up too`, {
+      hint: "take the key from one of the source's own columns",
+    });
+  });
+  const lookup = { name, dtype: ref[FEATURE], view, feature: ref.feature, keys: columns };
+  return { lookup, needs: ownerOf(ref) };
 }
 
 /** What may be named where features are wanted: a view, a use of it, or one of its features. */

@@ -11,8 +11,10 @@ import type { Expr } from '../expr/ir.ts';
 import type { Schema } from '../types/batch.ts';
 import type { Dtype } from '../types/dtype.ts';
 
-/** Version of this IR; written with every stored definition. */
+/** Version of this IR, in which fingerprints are made and definitions are stored that look nothing up. */
 export const IR_VERSION = 1;
+/** Version in which a source with lookups is stored: an older Samewise must refuse it, not leave them out. */
+export const LOOKUPS_IR_VERSION = 2;
 
 export interface Described {
   /** Letters, digits and underscores, starting with a letter; unique within its kind. */
@@ -51,10 +53,27 @@ export interface StreamLocation {
   readonly acknowledge: 'durable' | 'applied';
 }
 
+/**
+ * A column that each delivery of an event takes from another view: the feature as it was at the event's own time, out of
+ * what had arrived before the delivery did. It is fixed from then on, like the arrival.
+ */
+export interface SourceLookup {
+  readonly name: string;
+  /** The feature's own. */
+  readonly dtype: Dtype;
+  /** A feature view whose own source looks nothing up. */
+  readonly view: string;
+  readonly feature: string;
+  /** Source column of each key column of that view's entity, in its order; a null in one of them finds nothing. */
+  readonly keys: readonly string[];
+}
+
 /** A stream of events of one shape. */
 export interface Source extends Described {
   readonly kind: 'source';
   readonly columns: Schema;
+  /** Columns that other views give; views use them like the source's own. */
+  readonly lookups: readonly SourceLookup[];
   /** A timestamp or date column: when the event happened. Never null. */
   readonly eventTime: string;
   /** What makes an event one event; null: the hash of the row's content. */
@@ -78,7 +97,7 @@ export interface Feature {
   readonly tags: Readonly<Record<string, string>>;
   readonly dtype: Dtype;
   readonly aggregate: AggregateSpec;
-  /** Over the source's columns, `where` folded in (`case when p then x`); null only for count(). */
+  /** Over the source's columns, looked-up ones too, `where` folded in (`case when p then x`); null only for count(). */
   readonly input: Expr | null;
   readonly window: Window;
   /** Stands in for every null, in the form of `scalarToJson`; null: none. */
@@ -92,7 +111,7 @@ export interface FeatureView extends Described {
   readonly kind: 'featureView';
   readonly entity: string;
   readonly source: string;
-  /** Source column of each entity key column, in the entity's order. */
+  /** Source column (of its own or looked up) of each entity key column, in the entity's order. */
   readonly keys: readonly string[];
   /** Row filter over the source's columns; null: all rows. */
   readonly where: Expr | null;

@@ -7,7 +7,8 @@
  * may be; which model a service serves. Meaning: names (that is how things are referred to), types, expressions,
  * aggregates, windows, defaults, the order of features (pages are laid out by it), the SQL text of a query source, and
  * retention (what a page still holds). Of a source a view means only what it uses, so a new column is no new view;
- * a source without an event id means all its columns, for its ids hash them.
+ * a source without an event id means all its columns, for its ids hash them. A looked-up column means the view that it is
+ * looked up in.
  */
 import { SamewiseError } from '../base/errors.ts';
 import { canonicalJson, sha256Hex } from '../base/hash.ts';
@@ -20,8 +21,9 @@ import {
   type KeyOrigin,
   type Member,
   type Source,
+  type SourceLookup,
 } from './definitions.ts';
-import { sourceColumnsOf } from './source_columns.ts';
+import { lookupsUsedBy, sourceColumnsOf } from './source_columns.ts';
 
 // Catalogs and definitions are frozen, so what was computed once stays true; services share their views' fingerprints.
 const known = new WeakMap<Catalog, Map<Definition, string>>();
@@ -59,7 +61,7 @@ function meaningOf(definition: Definition, catalog: Catalog): Record<string, unk
     case 'entity':
       return { kind, name, key: definition.key };
     case 'source':
-      return { kind, ...sourceMeaning(definition, null) };
+      return { kind, ...sourceMeaning(definition, null, definition.lookups, catalog) };
     case 'featureView':
       return { kind, name, ...viewMeaning(definition, catalog) };
     case 'onDemandView':
@@ -94,7 +96,12 @@ function viewMeaning(view: FeatureView, catalog: Catalog): Record<string, unknow
   const source = sourceOf(catalog, view.source);
   return {
     entity: { name: entity.name, key: entity.key },
-    source: sourceMeaning(source, new Set(sourceColumnsOf(view, source))),
+    source: sourceMeaning(
+      source,
+      new Set(sourceColumnsOf(view, source)),
+      lookupsUsedBy(view, source),
+      catalog,
+    ),
     keys: view.keys,
     where: view.where,
     features: view.features.map((feature) => ({
@@ -110,7 +117,12 @@ function viewMeaning(view: FeatureView, catalog: Catalog): Record<string, unknow
 }
 
 /** Of the columns only `used`, if given; sorted, because their order means nothing. */
-function sourceMeaning(source: Source, used: ReadonlySet<string> | null): Record<string, unknown> {
+function sourceMeaning(
+  source: Source,
+  used: ReadonlySet<string> | null,
+  lookups: readonly SourceLookup[],
+  catalog: Catalog,
+): Record<string, unknown> {
   return {
     name: source.name,
     columns: source.columns
@@ -122,6 +134,18 @@ function sourceMeaning(source: Source, used: ReadonlySet<string> | null): Record
     op: source.op,
     mutable: source.mutable,
     sql: source.batch?.type === 'query' ? source.batch.sql : null,
+    // Absent where there are none: such a source means what it meant before sources could look up.
+    ...(lookups.length > 0 && {
+      lookups: lookups
+        .map(({ name, dtype, view, feature, keys }) => ({
+          name,
+          dtype,
+          view: fingerprint(viewOf(catalog, view), catalog),
+          feature,
+          keys,
+        }))
+        .toSorted((a, b) => (a.name < b.name ? -1 : 1)),
+    }),
   };
 }
 

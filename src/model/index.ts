@@ -42,7 +42,7 @@ export {
   type ServicePlan,
   type Slot,
 } from './service_plan.ts';
-export { sourceColumnsOf } from './source_columns.ts';
+export { lookupsUsedBy, rowSchemaOf, sourceColumnsOf } from './source_columns.ts';
 export { DEFAULT_LATENESS_US, DEFAULT_STREAM } from './stream.ts';
 export { validateCatalog } from './validate.ts';
-export { compileView, featureViewOf, type ViewProgram } from './view_program.ts';
+export { type ColumnLookup, compileView, featureViewOf, type ViewProgram } from './view_program.ts';

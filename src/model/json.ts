@@ -1,7 +1,7 @@
 /** Definitions as text: what the registry and manifests keep. `definitionFromJson(definitionToJson(d))` equals d. */
 import { SamewiseError } from '../base/errors.ts';
 import { canonicalJson } from '../base/hash.ts';
-import { type Definition, IR_VERSION } from './definitions.ts';
+import { type Definition, IR_VERSION, LOOKUPS_IR_VERSION } from './definitions.ts';
 import { deepFreeze } from './freeze.ts';
 
 const KINDS: readonly string[] = [
@@ -12,9 +12,13 @@ const KINDS: readonly string[] = [
   'featureService',
 ] satisfies Definition['kind'][];
 
-/** One text for one definition (sorted keys), with the version of the IR. */
+/** One text for one definition (sorted keys), with the version of the IR: the oldest that can say it. */
 export function definitionToJson(definition: Definition): string {
-  return canonicalJson({ ir: IR_VERSION, ...definition });
+  if (definition.kind !== 'source') return canonicalJson({ ir: IR_VERSION, ...definition });
+  const { lookups, ...source } = definition;
+  return lookups.length === 0
+    ? canonicalJson({ ir: IR_VERSION, ...source })
+    : canonicalJson({ ir: LOOKUPS_IR_VERSION, ...definition });
 }
 
 /**
@@ -31,16 +35,19 @@ export function definitionFromJson(text: string): Definition {
   if (value === null || typeof value !== 'object' || !('ir' in value))
     throw notADefinition('it has no "ir"');
   const { ir, ...definition } = value as { ir: unknown; kind?: unknown };
-  if (ir !== IR_VERSION) {
+  if (ir !== IR_VERSION && ir !== LOOKUPS_IR_VERSION) {
     throw new SamewiseError(
       'model/unknown-ir-version',
-      `the definition is written in version ${JSON.stringify(ir)}; this Samewise reads version ${IR_VERSION}`,
+      `the definition is written in version ${JSON.stringify(ir)}; this Samewise reads versions ${IR_VERSION} to ${LOOKUPS_IR_VERSION}`,
       { hint: 'use the version of Samewise that wrote it, or a newer one' },
     );
   }
   if (!KINDS.includes(definition.kind as string))
     throw notADefinition(`its kind is ${JSON.stringify(definition.kind)}`);
-  return deepFreeze(definition as unknown as Definition);
+  const read = (definition.kind === 'source'
+    ? { lookups: [], ...definition }
+    : definition) as unknown as Definition;
+  return deepFreeze(read);
 }
 
 function notADefinition(why: string, cause?: unknown): SamewiseError {

@@ -11,6 +11,7 @@ import {
 } from './catalog.ts';
 import type { Catalog, Definition, DefinitionKind, Member } from './definitions.ts';
 import { parseRef, printRef } from './members.ts';
+import { lookupsUsedBy } from './source_columns.ts';
 
 /** A definition by kind and name. */
 export interface DefinitionRef {
@@ -23,7 +24,7 @@ export function printDefinitionRef(ref: DefinitionRef): string {
   return `${ref.kind}/${ref.name}`;
 }
 
-/** What a definition names directly (look-ups via features included), each once; what does not exist is left out. */
+/** What a definition names directly (look-ups via features, and by the columns that it uses, included), each once; what does not exist is left out. */
 export function referencesOf(definition: Definition, catalog: Catalog): DefinitionRef[] {
   const found = new Map<string, DefinitionRef>();
   const add = (kind: DefinitionKind, name: string) => {
@@ -39,6 +40,12 @@ export function referencesOf(definition: Definition, catalog: Catalog): Definiti
     case 'featureView':
       add('entity', definition.entity);
       add('source', definition.source);
+      if (Object.hasOwn(catalog.sources, definition.source))
+        for (const { view } of lookupsUsedBy(definition, sourceOf(catalog, definition.source)))
+          add('featureView', view);
+      break;
+    case 'source':
+      for (const { view } of definition.lookups) add('featureView', view);
       break;
     case 'onDemandView':
       Object.values(definition.uses).forEach(addMember);
@@ -98,10 +105,10 @@ export interface FeatureLineage {
   readonly sources: readonly { readonly source: string; readonly columns: readonly string[] }[];
   /** Request columns that an on-demand feature reads. */
   readonly request: readonly string[];
-  /** Features that it is computed from, as `view:feature`; those that only give a look-up its key included. */
+  /** Features that it is computed from, as `view:feature`; those that only give a key or are looked up by its source included. */
   readonly features: readonly string[];
   readonly entities: readonly string[];
-  /** On-demand features that read it, as `view:feature`. */
+  /** Features that read it, on demand or because their source looks it up, as `view:feature`. */
   readonly usedByFeatures: readonly string[];
   /** Services that serve it, or serve something computed from it. */
   readonly usedByServices: readonly string[];
@@ -112,7 +119,10 @@ export interface FeatureLineage {
 export function lineageOf(catalog: Catalog, ref: string): FeatureLineage {
   const upstream = upstreamOf(catalog, ref);
   const usedByFeatures: string[] = [];
-  for (const view of Object.values(catalog.onDemandViews)) {
+  const lookingUp = Object.values(catalog.featureViews).filter(
+    (view) => lookupsUsedBy(view, sourceOf(catalog, view.source)).length > 0,
+  );
+  for (const view of [...lookingUp, ...Object.values(catalog.onDemandViews)]) {
     for (const { name } of view.features) {
       const other = printRef(view.name, name);
       if (other !== ref && upstreamOf(catalog, other).features.has(ref)) usedByFeatures.push(other);
@@ -170,6 +180,8 @@ function upstreamOf(catalog: Catalog, ref: string): Upstream {
       const { input } = feature as (typeof view.features)[number];
       for (const expr of [input, view.where])
         if (expr !== null) for (const name of columnsOf(expr)) columns.add(name);
+      for (const { name, view: from, feature } of sourceOf(catalog, view.source).lookups)
+        if (columns.has(name) || view.keys.includes(name)) visitRef(printRef(from, feature));
       return;
     }
     for (const name of columnsOf((feature as (typeof view.features)[number]).expr)) {
@@ -181,12 +193,13 @@ function upstreamOf(catalog: Catalog, ref: string): Upstream {
     }
   };
   const visitMember = (member: Member, feature: string): void => {
-    for (const name of [printRef(member.view, feature), ...viaFeatures(member)]) {
-      if (found.features.has(name)) continue;
-      found.features.add(name);
-      const { view, feature: at } = parseRef(name);
-      visit(view, at);
-    }
+    for (const ref of [printRef(member.view, feature), ...viaFeatures(member)]) visitRef(ref);
+  };
+  const visitRef = (ref: string): void => {
+    if (found.features.has(ref)) return;
+    found.features.add(ref);
+    const { view, feature } = parseRef(ref);
+    visit(view, feature);
   };
   const { view, feature } = parseRef(ref);
   visit(view, feature);

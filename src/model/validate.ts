@@ -9,6 +9,8 @@ import type { Catalog, Entity, Source } from './definitions.ts';
 import { canBeEventId } from './event_id.ts';
 import { MAX_COLUMNS, MAX_KEY_COLUMNS } from './limits.ts';
 import { Problems } from './problems.ts';
+import { rowSchemaOf } from './source_columns.ts';
+import { checkLookups } from './validate_lookups.ts';
 import { checkService } from './validate_members.ts';
 import { checkColumns } from './validate_names.ts';
 import { checkOnDemandView } from './validate_on_demand.ts';
@@ -18,7 +20,7 @@ import { checkFeatureView } from './validate_view.ts';
 export function validateCatalog(catalog: Catalog): void {
   const problems = new Problems();
   for (const entity of Object.values(catalog.entities)) checkEntity(problems, entity);
-  for (const source of Object.values(catalog.sources)) checkSource(problems, source);
+  for (const source of Object.values(catalog.sources)) checkSource(problems, source, catalog);
   for (const view of Object.values(catalog.featureViews)) checkFeatureView(problems, view, catalog);
   // What is built on something broken would only repeat what is wrong with that: one floor at a time.
   problems.throwIfAny();
@@ -44,9 +46,10 @@ function checkEntity(problems: Problems, entity: Entity): void {
   }
 }
 
-function checkSource(problems: Problems, source: Source): void {
+function checkSource(problems: Problems, source: Source, catalog: Catalog): void {
   const where = { source: source.name };
-  checkColumns(problems, source.columns, where, 'columns', MAX_COLUMNS);
+  checkColumns(problems, rowSchemaOf(source), where, 'columns', MAX_COLUMNS);
+  checkLookups(problems, source, catalog);
   if (source.eventTime === null || source.eventTime === undefined) {
     problems.add(
       'model/no-event-time',
@@ -117,7 +120,14 @@ function checkRole(
   if (name === null) return;
   const where: Where = { source: source.name, field: role, column: name };
   const column = source.columns.find((field) => field.name === name);
-  if (column === undefined) {
+  if (column === undefined && source.lookups.some((lookup) => lookup.name === name)) {
+    problems.add(
+      'model/looked-up-role',
+      `${role} is ${name}, which is looked up: that needs to know the event already`,
+      where,
+      "name one of the source's own columns",
+    );
+  } else if (column === undefined) {
     problems.add(
       'model/unknown-column',
       `the source ${source.name} has no column ${JSON.stringify(name)}`,

@@ -14,6 +14,7 @@ import { entityOf, sourceOf, suggestion } from './catalog.ts';
 import type { Catalog, Entity, Feature, FeatureView, Source } from './definitions.ts';
 import { MAX_FEATURES, MAX_OVER_LAST } from './limits.ts';
 import type { Problems } from './problems.ts';
+import { rowSchemaOf } from './source_columns.ts';
 import { checkFeatureNames } from './validate_names.ts';
 
 export function checkFeatureView(problems: Problems, view: FeatureView, catalog: Catalog): void {
@@ -26,39 +27,59 @@ export function checkFeatureView(problems: Problems, view: FeatureView, catalog:
   );
   checkFeatureNames(problems, view.features, where, MAX_FEATURES);
   if (source === undefined) return;
-  if (entity !== undefined) checkKeys(problems, view, entity, source);
-  checkFilter(problems, view, source);
+  const columns = rowSchemaOf(source);
+  if (entity !== undefined) {
+    const at = { ...where, field: 'keys' };
+    checkKeys(
+      problems,
+      view.keys,
+      entity,
+      columns,
+      source.name,
+      at,
+      (part) => `keys: { ${part}: "…" }`,
+    );
+  }
+  checkFilter(problems, view, columns);
   for (const feature of view.features) {
     const place = { ...where, feature: feature.name };
-    problems.attempt(place, () => checkFeatureType(feature, source.columns));
+    problems.attempt(place, () => checkFeatureType(feature, columns));
     checkWindow(problems, feature.window, place);
     problems.attempt({ ...place, field: 'default' }, () => coerce(feature.default, feature.dtype));
   }
   if (view.retentionUs !== null) checkRetention(problems, view, source);
 }
 
-function checkKeys(problems: Problems, view: FeatureView, entity: Entity, source: Source): void {
-  const where = { view: view.name, field: 'keys' };
-  if (view.keys.length !== entity.key.length) {
+/** Whether `keys` names a column of the entity's type for each part of its key; `spelling` shows how a part is named. */
+export function checkKeys(
+  problems: Problems,
+  keys: readonly string[],
+  entity: Entity,
+  columns: Schema,
+  sourceName: string,
+  where: Where,
+  spelling: (part: string) => string,
+): void {
+  if (keys.length !== entity.key.length) {
     problems.add(
       'model/bad-keys',
-      `${view.keys.length} key columns for the ${entity.key.length} of entity ${entity.name}`,
+      `${keys.length} key columns for the ${entity.key.length} of entity ${entity.name}`,
       where,
     );
     return;
   }
   entity.key.forEach((part, i) => {
-    const name = view.keys[i]!;
-    const column = source.columns.find((field) => field.name === name);
+    const name = keys[i]!;
+    const column = columns.find((field) => field.name === name);
     if (column === undefined) {
       problems.add(
         'model/unknown-column',
-        `the source ${source.name} has no column ${JSON.stringify(name)} for the key ${entity.name}.${part.name}`,
+        `the source ${sourceName} has no column ${JSON.stringify(name)} for the key ${entity.name}.${part.name}`,
         { ...where, column: name },
         `${suggestion(
           name,
-          source.columns.map((field) => field.name),
-        )} say which column holds the key: keys: { ${part.name}: "…" }`,
+          columns.map((field) => field.name),
+        )} say which column holds the key: ${spelling(part.name)}`,
       );
     } else if (!sameDtype(column.dtype, part.dtype)) {
       problems.add(
@@ -71,11 +92,11 @@ function checkKeys(problems: Problems, view: FeatureView, entity: Entity, source
   });
 }
 
-function checkFilter(problems: Problems, view: FeatureView, source: Source): void {
+function checkFilter(problems: Problems, view: FeatureView, columns: Schema): void {
   const { where: filter } = view;
   if (filter === null) return;
   const place = { view: view.name, field: 'where' };
-  const dtype = problems.attempt(place, () => typeOf(filter, source.columns));
+  const dtype = problems.attempt(place, () => typeOf(filter, columns));
   if (dtype !== undefined && dtype.kind !== 'bool')
     problems.add('model/bad-filter', `where is a ${printDtype(dtype)}, not a bool`, place);
 }

@@ -6,10 +6,22 @@ import type { Expr } from '../expr/ir.ts';
 import type { Layout } from '../timeline/layout.ts';
 import type { Dtype } from '../types/dtype.ts';
 import { coerce, type Scalar } from '../types/scalar.ts';
-import { entityOf, sourceOf, viewOf } from './catalog.ts';
+import { entityOf, featureIndex, sourceOf, viewOf } from './catalog.ts';
 import type { Catalog, Entity, FeatureView, Source } from './definitions.ts';
 import { fingerprint } from './fingerprint.ts';
-import { sourceColumnsOf } from './source_columns.ts';
+import { lookupsUsedBy, rowSchemaOf, sourceColumnsOf } from './source_columns.ts';
+
+/** A looked-up column that a view uses: which feature of which view, under which key. */
+export interface ColumnLookup {
+  readonly name: string;
+  readonly dtype: Dtype;
+  /** Columns of the row's source that hold the key, in the order of the looked-up view's entity. */
+  readonly keys: readonly string[];
+  /** The view looked up; the same object for all columns that come from it. It looks nothing up itself. */
+  readonly program: ViewProgram;
+  /** Position of the feature in that view; its default is `program.defaults[feature]`. */
+  readonly feature: number;
+}
 
 export interface ViewProgram {
   readonly view: FeatureView;
@@ -19,8 +31,10 @@ export interface ViewProgram {
   readonly id: string;
   /** Types of the entity's key, in its order. */
   readonly keyDtypes: readonly Dtype[];
-  /** Names of the source columns that any of this needs, in the source's order. */
+  /** Names of the source's own columns that any of this needs, in the source's order; what look-ups need is among them. */
   readonly sourceColumns: readonly string[];
+  /** Columns that are looked up before `filter`, `rowProgram` and the view's keys see a row; in the source's order. */
+  readonly lookups: readonly ColumnLookup[];
   /** Yields one bool column, true where the row belongs to the view (null counts as false); null: every row does. */
   readonly filter: Program | null;
   /** Yields the timeline's columns, in the order of `layout.columns`. */
@@ -40,20 +54,36 @@ export function compileView(catalog: Catalog, viewName: string): ViewProgram {
   const entity = entityOf(catalog, view.entity);
   const { layout, inputs } = layoutOf(view, source);
   const sourceColumns = sourceColumnsOf(view, source);
+  // Before its look-ups are compiled: a view that would look itself up has no fingerprint, and ends here.
+  const id = fingerprint(view, catalog).slice(0, 16);
   const needed = new Set(sourceColumns);
-  const schema = source.columns.filter(({ name }) => needed.has(name));
+  const lookups = lookupsOf(catalog, view, source);
+  for (const { name } of lookups) needed.add(name);
+  const schema = rowSchemaOf(source).filter(({ name }) => needed.has(name));
   return {
     view,
     source,
     entity,
-    id: fingerprint(view, catalog).slice(0, 16),
+    id,
     keyDtypes: entity.key.map(({ dtype }) => dtype),
     sourceColumns,
+    lookups,
     filter: view.where === null ? null : compile([view.where], schema),
     rowProgram: compile(inputs, schema),
     layout,
     defaults: view.features.map((feature) => coerce(feature.default, feature.dtype)),
   };
+}
+
+function lookupsOf(catalog: Catalog, view: FeatureView, source: Source): ColumnLookup[] {
+  const programs = new Map<string, ViewProgram>();
+  return lookupsUsedBy(view, source).map((lookup) => {
+    let program = programs.get(lookup.view);
+    if (program === undefined)
+      programs.set(lookup.view, (program = compileView(catalog, lookup.view)));
+    const { name, dtype, keys, feature } = lookup;
+    return { name, dtype, keys, program, feature: featureIndex(program.view, feature) };
+  });
 }
 
 /** The feature view of that name; `model/not-a-feature-view` for an on-demand view, which keeps nothing. */
@@ -84,7 +114,7 @@ function layoutOf(view: FeatureView, source: Source): { layout: Layout; inputs: 
     return { aggregate, window: feature.window };
   });
   const layout: Layout = {
-    columns: inputs.map((input) => typeOf(input, source.columns)),
+    columns: inputs.map((input) => typeOf(input, rowSchemaOf(source))),
     aggregates,
     reads,
     mutable: source.mutable,

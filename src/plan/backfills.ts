@@ -1,6 +1,6 @@
 /** What must be built from history, and roughly how much that is. */
 import { typeOf } from '../expr/index.ts';
-import type { Catalog, FeatureView, Source } from '../model/index.ts';
+import { type Catalog, type FeatureView, rowSchemaOf, type Source } from '../model/index.ts';
 import type { Registered } from '../registry/contract.ts';
 import type { Dtype } from '../types/dtype.ts';
 import type { Backfill, Plan, SourceFacts } from './plan.ts';
@@ -58,7 +58,7 @@ function bytesPerEvent(view: FeatureView, source: Source): number {
   const inputs = new Map(
     view.features.flatMap(({ input }) => (input === null ? [] : [[JSON.stringify(input), input]])),
   );
-  const widths = [...inputs.values()].map((input) => width(typeOf(input, source.columns)));
+  const widths = [...inputs.values()].map((input) => width(typeOf(input, rowSchemaOf(source))));
   const arrival = source.arrivalTime === null ? 0 : 8;
   return widths.reduce((sum, bytes) => sum + bytes, EVENT_BYTES + arrival);
 }

@@ -78,6 +78,9 @@ function namesUsed(definition: Definition, catalog: Catalog): string[] {
     case 'featureView':
       names.push(`entity/${definition.entity}`, `source/${definition.source}`);
       break;
+    case 'source':
+      names.push(...definition.lookups.map(({ view }) => `featureView/${view}`));
+      break;
     case 'onDemandView':
       Object.values(definition.uses).forEach(addMember);
       break;

@@ -13,7 +13,9 @@ import type {
   OnDemandFeature,
   OnDemandView,
   Source,
+  SourceLookup,
 } from '../model/index.ts';
+import { printRef } from '../model/index.ts';
 import type { Change } from '../registry/contract.ts';
 import type { Schema } from '../types/batch.ts';
 import { printDtype } from '../types/dtype.ts';
@@ -108,6 +110,7 @@ type Put = (path: string, value: string | null) => void;
 
 function putSource(source: Source, put: Put): void {
   putColumns('columns', source.columns, put);
+  for (const lookup of source.lookups) put(`lookups.${lookup.name}`, printLookup(lookup));
   put('eventTime', source.eventTime);
   put('eventId', source.eventId);
   put('arrivalTime', source.arrivalTime);
@@ -205,6 +208,11 @@ function printMember(member: Member): string {
   );
   const by = keys.length === 0 ? '' : ` by ${keys.join(', ')}`;
   return `${member.view}: ${features}${by}${member.as === null ? '' : ` as ${member.as}`}`;
+}
+
+/** `profile:city by customer_id → string`. */
+function printLookup({ view, feature, keys, dtype }: SourceLookup): string {
+  return `${printRef(view, feature)} by ${keys.join(', ')} → ${printDtype(dtype)}`;
 }
 
 function printLocation(batch: BatchLocation): string {

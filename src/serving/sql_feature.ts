@@ -57,6 +57,7 @@ export function sqlFeature(
     columns: [...entity.key, { name: EVENT_TIME, dtype: timestamp }, { name, dtype }],
     eventTime: EVENT_TIME,
     eventId: null,
+    lookups: [],
     arrivalTime: null,
     op: null,
     mutable: false,

@@ -232,3 +232,43 @@ test('defaults of another type', () => {
   featureService({ name: 's', features: [spending.avg_amount_7d, spending.pick('tx_count_1d')] });
   assert.ok(fraud);
 });
+
+test('what a source looks up', () => {
+  const columns = { at: timestamp, buyer: int64, amount: float64 };
+  const purchases = source({
+    name: 'purchases',
+    columns,
+    lookups: { city: profile.on({ customer_id: 'buyer' }).features.city },
+    eventTime: 'at',
+  });
+  const perCity = featureView({
+    name: 'per_city',
+    entity: city,
+    source: purchases,
+    where: ({ city }) => city.ne('nowhere'),
+    features: ({ amount }) => ({ spent: sum(amount).over('7d') }),
+  });
+  validateCatalog(catalogOf(collect({ perCity })));
+  const wrong = () =>
+    featureView({
+      name: 'wrong',
+      entity: city,
+      source: purchases,
+      // @ts-expect-error a looked-up string is no number
+      features: ({ city }) => ({ total: sum(city).over('7d') }),
+    });
+  assert.equal(codeOf(wrong), 'aggregate/bad-input');
+  // @ts-expect-error a view is not one of its features
+  const whole = () => source({ name: 's', columns, eventTime: 'at', lookups: { city: profile } });
+  assert.equal(codeOf(whole), 'dsl/not-a-feature');
+  // @ts-expect-error the event time cannot be looked up
+  source({ name: 's', columns, eventTime: 'age', lookups: { age: profile.features.age } });
+  const nested = () =>
+    source({
+      name: 's',
+      columns,
+      eventTime: 'at',
+      lookups: { mean: cityStats.via({ city: profile.features.city }).features.mean_age },
+    });
+  assert.equal(codeOf(nested), 'model/nested-lookup');
+});

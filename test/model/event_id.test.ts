@@ -22,6 +22,7 @@ function sourceOf(columns: Record<string, Dtype>, change: Partial<Source> = {}):
     columns: Object.entries(columns).map(([name, dtype]) => ({ name, dtype })),
     eventTime: 'at',
     eventId: null,
+    lookups: [],
     arrivalTime: null,
     op: null,
     mutable: false,

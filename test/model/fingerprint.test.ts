@@ -172,6 +172,7 @@ test('golden fingerprints', () => {
         ],
         eventTime: 'at',
         eventId: 'order_id',
+        lookups: [],
         arrivalTime: null,
         op: null,
         mutable: false,

@@ -57,6 +57,7 @@ export function source(name: string, columns: Record<string, Dtype>): Source {
     })),
     eventTime: 'at',
     eventId: 'id',
+    lookups: [],
     arrivalTime: null,
     op: null,
     mutable: false,

@@ -24,6 +24,7 @@ export function sourceOf(
     columns,
     eventTime: 'at',
     eventId: null,
+    lookups: [],
     arrivalTime: null,
     op: null,
     mutable: false,
