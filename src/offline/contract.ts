@@ -108,17 +108,22 @@ export interface DeliveriesRequest
   readonly keys: readonly Uint8Array[];
   /** At most so many. */
   readonly limit: number;
+  /** Also says which came too late for pages, for which all of the stream's history is put in its order once. */
+  readonly lateness?: boolean;
 }
 
 /** A row of history as it came: repeats, corrections and retracts are not resolved, nor is the view's filter applied. */
 export interface Delivery {
-  readonly key: Uint8Array;
+  /** Of a mutable source perhaps one that was not asked for, or null: a row that was under a key that was, before or after. */
+  readonly key: Uint8Array | null;
   readonly id: bigint;
   readonly timeUs: InstantUs;
   readonly arrivalUs: InstantUs;
   readonly retract: boolean;
   /** Where it lies in the log of the source's stream; null: it is of the batch location. */
   readonly place: { readonly partition: string; readonly position: bigint } | null;
+  /** It was before the watermark of its partition, so that history alone took it; false where that was not asked. */
+  readonly late: boolean;
   /** The columns that the view reads. */
   readonly values: Readonly<Record<string, Scalar | null>>;
 }
@@ -164,7 +169,7 @@ export interface OfflineStore {
   snapshot(request: SnapshotRequest): Promise<{ rows: number; bytes: number }>;
   /** The resolved history of a view for materialisation, in batches of whole keys. */
   history(request: HistoryRequest): AsyncIterable<KeyedEvents>;
-  /** What was delivered of some keys, by key, event time and arrival: for saying which event makes a difference. */
+  /** What was delivered of some keys, by key, event time and arrival: for saying what a page held, and which event makes a difference. */
   deliveries(request: DeliveriesRequest): Promise<Delivery[]>;
   /** Estimated rows and bytes of a source, from file metadata only; nulls where it cannot be told. */
   estimate(

@@ -62,6 +62,23 @@ test('deliveries tell where each row of a key came from', async () => {
   assert.deepEqual(await store.deliveries({ ...request, keys: [] }), []);
 });
 
+test('deliveries tell which came too late for pages, by their partition alone', async () => {
+  const { store } = project;
+  const day = 86_400;
+  const first = commitOf('p', null, [tick(1n, 'v', 2 * day, 1), tick(2n, 'u', day, 2)]);
+  await store.historyLog.commit(first);
+  // Two days before what was the newest of its partition: a day is allowed.
+  await store.historyLog.commit(commitOf('p', first.to, [tick(3n, 'u', day - 1, 3)]));
+  await store.historyLog.commit(commitOf('q', null, [tick(1n, 'u', 1, 4)]));
+  const request = { catalog: streamCatalog, view: 'prices', limit: 10 };
+  const keys = [encodeKey(['u'], compileView(streamCatalog, 'prices').keyDtypes)];
+  const late = async (lateness: boolean) =>
+    (await store.deliveries({ ...request, keys, lateness }))
+      .filter((delivery) => delivery.late)
+      .map(({ values }) => values.price);
+  assert.deepEqual([await late(true), await late(false)], [[3], []]);
+});
+
 test('dead letters come in the order of arrival and are settled by position', async () => {
   const { historyLog } = project.store;
   const letter = (partition: string, position: bigint, arrivalUs: number) => ({

@@ -35,6 +35,7 @@ const PURE_LIBRARIES = ['@noble/hashes', 'acorn', 'acorn-walk'];
 const CONTRACTS = [
   'registry/contract.ts',
   'offline/contract.ts',
+  'offline/feature_log_contract.ts',
   'offline/history_contract.ts',
   'online/contract.ts',
   // What every adapter over LMDB stands on, whichever room it is of.

@@ -1,5 +1,5 @@
 /** What history has of some keys, delivery by delivery, with the place in the log that each came from. */
-import { compileView, eventIds } from '../../model/index.ts';
+import { compileView, eventIds, type Source } from '../../model/index.ts';
 import type { Schema } from '../../types/batch.ts';
 import { scalarAt } from '../../types/column.ts';
 import { bool, float64, string } from '../../types/dtype.ts';
@@ -28,6 +28,7 @@ export async function readDeliveries(
       { name: 'samewise:retract', dtype: bool },
       { name: 'samewise:partition', dtype: string },
       { name: 'samewise:position', dtype: string },
+      { name: 'samewise:late', dtype: bool },
     ];
     const columns = [
       ...fields.map((field) => wireExpression(name(field.name), field.dtype)),
@@ -36,23 +37,27 @@ export async function readDeliveries(
       RETRACT,
       PARTITION,
       POSITION,
+      LATE,
     ];
     const keyColumns = view.keys.map(name).join(', ');
+    const asked = `(${keyColumns}) IN (SELECT * FROM ${name(keys)})`;
+    // A row of a table may have moved to another key, or from one.
+    const id = source.mutable ? name(source.eventId!) : null;
+    const wanted =
+      id === null ? asked : `${id} IN (SELECT ${id} FROM (${scan.sql}) WHERE ${asked})`;
     try {
       const batch = await readAll(
         connection,
-        `SELECT ${columns.join(', ')} FROM (${scan.sql}) WHERE (${keyColumns}) IN (SELECT * FROM ${name(keys)}) ORDER BY ${keyColumns}, ${T}, COALESCE(${A}, ${T}) LIMIT ${request.limit}`,
+        `SELECT ${columns.join(', ')} FROM (${withLateness(scan.sql, source, request)}) WHERE ${wanted} ORDER BY ${keyColumns}, ${T}, COALESCE(${A}, ${T}) LIMIT ${request.limit}`,
         schema,
       );
       const ids = eventIds(source, batch);
       const at = (column: string, row: number) => scalarAt(batch.columns[column]!, row);
+      const parts = (row: number) => view.keys.map((key) => at(key, row));
       return Array.from({ length: batch.length }, (_, row): Delivery => {
         const position = at('samewise:position', row);
         return {
-          key: encodeKey(
-            view.keys.map((key) => at(key, row)),
-            keyDtypes,
-          ),
+          key: parts(row).includes(null) ? null : encodeKey(parts(row), keyDtypes),
           id: ids[row]!,
           timeUs: at('samewise:t', row) as number,
           arrivalUs: at('samewise:a', row) as number,
@@ -64,6 +69,7 @@ export async function readDeliveries(
                   partition: at('samewise:partition', row) as string,
                   position: BigInt(position as string),
                 },
+          late: at('samewise:late', row) === true,
           values: Object.fromEntries(fields.map((field) => [field.name, at(field.name, row)])),
         };
       });
@@ -73,4 +79,17 @@ export async function readDeliveries(
       await connection.run(`DROP TABLE IF EXISTS ${name(keys)}`);
     }
   });
+}
+
+const LATE = '"samewise:late"';
+
+/**
+ * The scan with a column that says of each row whether it was late: before the greatest event time that came before it in its
+ * partition, less the lateness, as `stream/` decides it. Arrivals grow with positions.
+ */
+function withLateness(sql: string, { mutable, latenessUs }: Source, request: DeliveriesRequest) {
+  if (mutable || request.lateness !== true) return `SELECT *, false AS ${LATE} FROM (${sql})`;
+  const before = `max(${T}) OVER (PARTITION BY ${PARTITION} ORDER BY ${A} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)`;
+  const late = `epoch_us(${T}) < epoch_us(${before}) - ${latenessUs}`;
+  return `SELECT *, ${POSITION} IS NOT NULL AND COALESCE(${late}, false) AS ${LATE} FROM (${sql})`;
 }
