@@ -79,6 +79,11 @@ export interface Consumer {
 
 /** All methods fail with coded `stream/…` errors; none retries for longer than its own time limit. */
 export interface EventLog {
+  /**
+   * A record that is appended so long after another one has no lesser timestamp, whatever their topics: how far clocks may be
+   * apart. 0: what comes later is stamped later.
+   */
+  readonly stampSlackMs: number;
   /** Partitions of a topic, sorted. Throws `stream/no-topic` where topics are made by others. */
   partitions(topic: string): Promise<readonly string[]>;
   ends(topic: string): Promise<ReadonlyMap<string, PartitionEnds>>;

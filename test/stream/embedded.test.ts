@@ -181,3 +181,22 @@ test('the largest record is read, and what is before and after it', async () => 
   assert.deepEqual(read[1]!.value, value);
   assert.deepEqual([textOf(read[0]!), textOf(read[2]!)], ['a', 'b']);
 });
+
+test('what comes later is stamped later, in whichever topic, whatever the clock does', async () => {
+  const stamps: number[] = [];
+  for (const [topic, byUs] of [
+    ['stamps-a', 5],
+    ['stamps-b', -3],
+    ['stamps-a', 0],
+    ['stamps-b', 1],
+  ] as const) {
+    clock.advanceUs(byUs);
+    await log.append(
+      topic,
+      [1, 2, 3].map((n) => ({ key: null, value: Uint8Array.of(n) })),
+    );
+    const read = await only(readAll(log, topic, 'stamps'));
+    stamps.push(...read.slice(-3).map(({ timestampUs }) => timestampUs));
+  }
+  for (let i = 1; i < stamps.length; i++) assert.ok(stamps[i]! > stamps[i - 1]!, `${i}`);
+});

@@ -90,6 +90,9 @@ interface Group {
   readonly end: number;
   readonly lastUs: number;
 }
+/** The last timestamp that the log gave, whatever the topic. */
+let stampUs = 0;
+
 /** A topic as arrays: what was ever appended, and from where on it is kept. */
 class Model {
   readonly kept: Kept[][];
@@ -106,10 +109,12 @@ class Model {
     places: readonly { partition: string; position: bigint }[],
   ) {
     const touched = new Set<number>();
+    const nowUs = Math.max(clock.nowUs(), stampUs + 1);
     places.forEach(({ partition, position }, i) => {
       const own = this.kept[Number(partition)]!;
       assert.equal(position, BigInt(own.length));
-      const timestampUs = Math.max(clock.nowUs(), (own.at(-1)?.timestampUs ?? -Infinity) + 1);
+      const timestampUs = Math.max(nowUs, (own.at(-1)?.timestampUs ?? -Infinity) + 1);
+      stampUs = Math.max(stampUs, timestampUs);
       own.push({ content: contentOf(records[i]!), timestampUs });
       touched.add(Number(partition));
     });
@@ -200,7 +205,8 @@ test('appends, reads, seeks and retention of several handles give what arrays wo
         const topic = `t${topics++}`;
         const partitions = (await handles[maker]!.partitions(topic)).length;
         const model = new Model(partitions);
-        clock.advanceUs(-clock.nowUs());
+        const startUs = stampUs + 1;
+        clock.advanceUs(startUs - clock.nowUs());
         // Readers have handles of their own, for others are closed meanwhile.
         const own = await openHandle(0);
         const readers: Reader[] = [];
@@ -237,14 +243,15 @@ test('appends, reads, seeks and retention of several handles give what arrays wo
             handles[step.handle] = await openHandle(step.handle);
           } else {
             const ends = await handles[step.handle]!.ends(topic);
-            const at = await handles[step.handle]!.positionsAt(topic, step.timeUs);
+            const timeUs = startUs + step.timeUs;
+            const at = await handles[step.handle]!.positionsAt(topic, timeUs);
             model.kept.forEach((records, p) => {
               const first = model.first[p]!;
               assert.deepEqual(ends.get(String(p)), {
                 first: BigInt(first),
                 next: BigInt(records.length),
               });
-              const found = records.findIndex((r, i) => i >= first && r.timestampUs >= step.timeUs);
+              const found = records.findIndex((r, i) => i >= first && r.timestampUs >= timeUs);
               assert.equal(at.get(String(p)), BigInt(found < 0 ? records.length : found));
             });
           }

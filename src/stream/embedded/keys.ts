@@ -29,6 +29,9 @@ export const TOPICS_KEY: Uint8Array = utf8.encode('topics');
 /** Changes with every commit that a consumer may want to hear of. */
 export const PULSE_KEY: Uint8Array = utf8.encode('pulse');
 
+/** The last timestamp that was given to a record, of all topics. */
+export const STAMP_KEY: Uint8Array = utf8.encode('stamp');
+
 export function topicKey(name: string): Uint8Array {
   return utf8.encode(`topic/${name}`);
 }

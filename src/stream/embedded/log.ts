@@ -47,6 +47,7 @@ interface Waiting extends Appending {
 }
 
 export class EmbeddedLog implements EventLog {
+  readonly stampSlackMs = 0;
   readonly #store: LogStore;
   readonly #clock: Clock;
   readonly #partitions: number;

@@ -15,6 +15,7 @@ import {
   firstOf,
   groupKey,
   PULSE_KEY,
+  STAMP_KEY,
   stateKey,
   TOPICS_KEY,
   topicKey,
@@ -164,13 +165,17 @@ export class LogStore {
         else part.pieces.push(piece);
       }
     this.#environment.transaction(() => {
-      // Within the transaction: whoever comes later stamps later.
-      const nowUs = clock.nowUs();
+      // Within the transaction, and after every stamp there is: whoever comes later stamps later, in whichever topic.
+      const stamp = this.#value(this.#meta, STAMP_KEY);
+      const nowUs = Math.max(clock.nowUs(), stamp === undefined ? 0 : decodeNumber(stamp) + 1);
+      let lastUs = nowUs;
       for (const { topic, partition, pieces } of parts.values()) {
         const state = this.state(topic, partition);
         const after = this.#putChunks(topic, partition, state, pieces, nowUs);
         this.#meta.put(stateKey(topic.id, partition), encodeState(topic, partition, after));
+        lastUs = Math.max(lastUs, after.lastUs);
       }
+      if (parts.size > 0) this.#meta.put(STAMP_KEY, encodeNumber(lastUs));
       this.#beat();
     });
   }

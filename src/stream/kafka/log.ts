@@ -21,6 +21,9 @@ import type { KafkaSecurity } from './security.ts';
 const LIMIT_MS = 30_000;
 /** A member of a group that is killed is missed after this; brokers allow no less than 6 s unless told. */
 const SESSION_MS = 10_000;
+/** Brokers and producers whose clocks are kept in step differ by less, and records are under way for less. */
+const STAMP_SLACK_MS = 500;
+
 /** Of which cluster, and how patient with it. */
 export interface KafkaOptions {
   /** `host:port`, some of the cluster's. */
@@ -38,6 +41,7 @@ export function openKafkaLog(options: KafkaOptions): EventLog {
 }
 
 class KafkaLog implements EventLog {
+  readonly stampSlackMs = STAMP_SLACK_MS;
   readonly #settings: KafkaSettings;
   readonly #client: KafkaClient;
   readonly #ends: RecordEnds;

@@ -23,6 +23,8 @@ import { firstFrom, shardEnds } from './shard.ts';
 
 const LIMIT_MS = 30_000;
 const POLL_MS = 250;
+/** Arrival is said to be approximate. */
+const STAMP_SLACK_MS = 1_000;
 /** Of one request. */
 const MAX_ENTRIES = 500;
 const MAX_REQUEST_BYTES = 4 * 1024 * 1024;
@@ -51,6 +53,7 @@ export function openKinesisLog(options: KinesisOptions): EventLog {
 }
 
 class KinesisLog implements EventLog {
+  readonly stampSlackMs = STAMP_SLACK_MS;
   readonly #options: KinesisOptions;
   readonly #client: KinesisClient | null;
   readonly #api: KinesisApi;

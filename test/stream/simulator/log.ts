@@ -55,6 +55,7 @@ export class SimulatedLog {
         this.names.map((name) => [name, { first: 0n, next: this.end(name) }]),
       );
     return {
+      stampSlackMs: 0,
       partitions: () => process.call(() => this.names),
       ends: () => process.call(ends),
       positionsAt: (_, timeUs) =>
