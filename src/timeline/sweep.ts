@@ -100,8 +100,8 @@ function inputOf(prepared: Prepared, events: Events, aggregate: number): Column 
 }
 
 /**
- * `sweep` with the knowledge of the time: a read at T sees row r iff visibleFrom[r] < T <= visibleTo[r] as well.
- * Rows are every version that ever stood (`resolveHistory` as-served). Folds anew for each read.
+ * `sweep` with the knowledge of a time: the read i sees row r iff visibleFrom[r] < knownUs[i] <= visibleTo[r] as well.
+ * That time is the read time where a value is wanted as it was served; it may also be another, in any order. Rows are every version that ever stood (`resolveHistory` as-served). Folds anew for each read.
  */
 export function sweepAsServed(
   layout: Layout,
@@ -111,6 +111,7 @@ export function sweepAsServed(
   from: number,
   to: number,
   readUs: Float64Array,
+  knownUs: Float64Array,
   readFrom: number,
   readTo: number,
   out: readonly ColumnBuilder[],
@@ -122,12 +123,13 @@ export function sweepAsServed(
     let right = from;
     for (let i = readFrom; i < readTo; i++) {
       const at = readUs[i]!;
+      const known = knownUs[i]!;
       const end = windowEnd(window, at);
       const start = windowStart(window, at);
       while (right < to && timeUs[right]! < end) right++;
       while (left < right && timeUs[left]! < start) left++;
       const seen = (row: number): boolean =>
-        visibleFrom[row]! < at && (visibleTo === null || at <= visibleTo[row]!);
+        visibleFrom[row]! < known && (visibleTo === null || known <= visibleTo[row]!);
       let first = left;
       if (window.last !== null) {
         first = right;

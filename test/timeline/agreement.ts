@@ -142,7 +142,10 @@ export function checkAgreement(the: Case, rules: Rules = RULES): void {
   assert.equal(mixed.apply(deliveries), false, 'what built pages know changes nothing');
 
   const swept = sweepAt(layout, deliveries, readAt);
-  const served = sweepServed(layout, deliveries, readAt);
+  const served = sweepServed(layout, deliveries, readAt, readAt);
+  // Knowledge of another time than the read's, in no order, often that of an arrival itself.
+  const knownAt = readAt.map((at, i) => (deliveries[i % deliveries.length]?.a ?? at) + (i % 2));
+  const looked = sweepServed(layout, deliveries, readAt, knownAt);
   readAt.forEach((at, i) => {
     const values = valuesAt(layout, events, at, rules);
     const statuses = statusesAt(layout, events, at, values, rules);
@@ -160,8 +163,15 @@ export function checkAgreement(the: Case, rules: Rules = RULES): void {
       const { values, statuses, eventTimeUs } = applied.read(later);
       assert.deepEqual({ values, statuses, eventTimeUs }, said, `${later} as at ${at}`);
     }
-    const known = standing(the.mutable, arrivedBefore(deliveries, at), contentOrder, rules.compare);
-    same(served[i]!, valuesAt(layout, known, at, rules), `as served at ${at}`);
+    const valuesKnown = (knownUs: number) =>
+      valuesAt(
+        layout,
+        standing(the.mutable, arrivedBefore(deliveries, knownUs), contentOrder, rules.compare),
+        at,
+        rules,
+      );
+    same(served[i]!, valuesKnown(at), `as served at ${at}`);
+    same(looked[i]!, valuesKnown(knownAt[i]!), `at ${at} as known at ${knownAt[i]}`);
   });
   const dump = dumpEvents(layout, applied);
   assert.equal(dump.id.join(), events.map((event) => event.id).join(), 'all rows, in order');
@@ -189,7 +199,12 @@ function sweepAt(layout: Layout, deliveries: readonly Delivery[], readAt: number
   );
 }
 
-function sweepServed(layout: Layout, deliveries: readonly Delivery[], readAt: number[]): Values[] {
+function sweepServed(
+  layout: Layout,
+  deliveries: readonly Delivery[],
+  readAt: readonly number[],
+  knownAt: readonly number[],
+): Values[] {
   const changes = changesOf(layout, deliveries);
   const { events, visibleFrom, visibleTo } = resolveHistory(
     layout.mutable,
@@ -200,7 +215,19 @@ function sweepServed(layout: Layout, deliveries: readonly Delivery[], readAt: nu
   const out = buildersOf(layout);
   const times = Float64Array.from(readAt);
   const { length } = events;
-  sweepAsServed(layout, events, visibleFrom, visibleTo, 0, length, times, 0, times.length, out);
+  sweepAsServed(
+    layout,
+    events,
+    visibleFrom,
+    visibleTo,
+    0,
+    length,
+    times,
+    Float64Array.from(knownAt),
+    0,
+    times.length,
+    out,
+  );
   return rowsOf(
     out.map((builder) => builder.finish()),
     readAt.length,

@@ -38,7 +38,10 @@ export interface Answers {
   readonly columns: readonly Column[];
 }
 
-/** The values of labels sorted by (key, T), which are numbers `r`, T `t` and key parts `k…`, from history sorted by key. */
+/**
+ * The values of labels sorted by (key, T), which are numbers `r`, T `t` and key parts `k…`, from history sorted by key. As-served a
+ * label may bring the time `u` of what is known to it; without one that is T.
+ */
 export async function* merge(
   { keyDtypes, layout, knowledge }: Question,
   labels: AsyncIterable<Batch>,
@@ -59,6 +62,7 @@ export async function* merge(
     for await (const batch of labels) {
       const keys = keyDtypes.map((_, i) => batch.columns[`k${i}`]!);
       const readUs = floats(batch.columns.t!);
+      const knownUs = batch.columns.u === undefined ? readUs : floats(batch.columns.u);
       const starts = runStarts(keys, batch.length);
       for (let run = 0; run + 1 < starts.length; run++) {
         const from = starts[run]!;
@@ -89,6 +93,7 @@ export async function* merge(
             lo,
             hi,
             readUs,
+            knownUs,
             from,
             starts[run + 1]!,
             builders,
