@@ -28,6 +28,8 @@ export interface Context {
   readonly pushEvents: PushEvents;
   /** Metrics that others keep, in Prometheus' text format. */
   readonly moreMetrics: () => Promise<string>;
+  /** What happened that no client is told: the error behind a 5xx. */
+  readonly onFailure: (error: unknown, request: { method: string; url: string }) => void;
   readonly data: DataRoots;
   /** Folder for training sets made by requests; exists. */
   readonly outputDir: string;

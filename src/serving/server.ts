@@ -11,6 +11,7 @@ import type { Context, DefineFeature } from './context.ts';
 import { type Catalogs, Definitions } from './definitions.ts';
 import { coded, errorBody, statusOf } from './errors.ts';
 import { eventsRoute, type PushEvents } from './events_route.ts';
+import { feastRoutes } from './feast_routes.ts';
 import { featuresRoutes } from './features_routes.ts';
 import { parseBody } from './json.ts';
 import { Metrics } from './metrics.ts';
@@ -171,6 +172,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   vectorsRoute(app, context);
   featuresRoutes(app, context);
   eventsRoute(app, context);
+  feastRoutes(app, context);
   offlineRoute(app, context);
   operationRoutes(app, context);
   await app.ready();

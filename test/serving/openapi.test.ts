@@ -43,6 +43,8 @@ test('every route is in it, with what a reader needs', () => {
       'post /api/v1/features',
       'post /api/v1/features/offline',
       'post /api/v1/services/{service}/vectors',
+      'post /push',
+      'post /write-to-online-store',
     ],
   );
   const ids = new Set<string>();
