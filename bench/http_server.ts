@@ -7,8 +7,11 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { systemClock } from '../src/base/clock.ts';
 import { US_PER_DAY, US_PER_HOUR } from '../src/base/time.ts';
+import { catalogOf, compileView } from '../src/model/index.ts';
+import type { OnlineStore } from '../src/online/contract.ts';
 import { openLmdbStore } from '../src/online/lmdb.ts';
 import { bool, list } from '../src/types/dtype.ts';
+import { encodeKey } from '../src/types/key.ts';
 import {
   entity,
   feature,
@@ -25,6 +28,10 @@ import {
 const [kind, folder] = process.argv.slice(2) as [string, string];
 const CUSTOMERS = 1_000;
 const EVENTS_EACH = 100;
+/** Copies of each customer’s pages under other keys: more customers than answers are remembered. */
+const COPIES = 100;
+/** Views that the ten features are of. */
+const COPIED = ['spending', 'profile', 'latest'];
 
 const definitions = [
   entity('customer', { customer_id: int64 }),
@@ -71,6 +78,24 @@ const definitions = [
   ),
 ];
 
+/** Gives the pages of customer c to customers c + 1,000, c + 2,000 and so on as well. */
+async function copyPages(online: OnlineStore, name: string): Promise<void> {
+  const { id: view } = compileView(catalogOf(definitions), name);
+  const keyOf = (customer: number) => encodeKey([BigInt(customer)], [int64]);
+  for (let customer = 0; customer < CUSTOMERS; customer++) {
+    const [head] = await online.heads([{ view, key: keyOf(customer) }]);
+    const writes = Array.from({ length: COPIES - 1 }, (_, copy) => ({
+      view,
+      key: keyOf(customer + (copy + 1) * CUSTOMERS),
+      expect: 0,
+      head: head!.bytes,
+      putBlocks: new Map(),
+      dropBlocks: [],
+    }));
+    await online.compareAndSet(writes);
+  }
+}
+
 async function listen(): Promise<number> {
   if (kind === 'bare') {
     const text = readFileSync(`${folder}/constant`, 'utf8');
@@ -109,6 +134,7 @@ async function listen(): Promise<number> {
           each.name,
           each.source === 'accounts' ? accounts : rows,
         );
+    for (const name of COPIED) await copyPages(online, name);
     await online.putMeta('filled', new Uint8Array(1));
   }
   const { app } = await serverOver(definitions, { online, clock: systemClock, refreshMs: 1000 });
