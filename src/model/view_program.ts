@@ -4,6 +4,7 @@ import { canonicalJson } from '../base/hash.ts';
 import { compile, type Program, typeOf } from '../expr/index.ts';
 import type { Expr } from '../expr/ir.ts';
 import type { Layout } from '../timeline/layout.ts';
+import type { Schema } from '../types/batch.ts';
 import type { Dtype } from '../types/dtype.ts';
 import { coerce, type Scalar } from '../types/scalar.ts';
 import { entityOf, featureIndex, sourceOf, viewOf } from './catalog.ts';
@@ -35,6 +36,8 @@ export interface ViewProgram {
   readonly sourceColumns: readonly string[];
   /** Columns that are looked up before `filter`, `rowProgram` and the view's keys see a row; in the source's order. */
   readonly lookups: readonly ColumnLookup[];
+  /** What `filter`, `rowProgram` and the view's keys see of a row: `sourceColumns`, then what is looked up, with their types. */
+  readonly rowSchema: Schema;
   /** Yields one bool column, true where the row belongs to the view (null counts as false); null: every row does. */
   readonly filter: Program | null;
   /** Yields the timeline's columns, in the order of `layout.columns`. */
@@ -59,7 +62,7 @@ export function compileView(catalog: Catalog, viewName: string): ViewProgram {
   const needed = new Set(sourceColumns);
   const lookups = lookupsOf(catalog, view, source);
   for (const { name } of lookups) needed.add(name);
-  const schema = rowSchemaOf(source).filter(({ name }) => needed.has(name));
+  const rowSchema = rowSchemaOf(source).filter(({ name }) => needed.has(name));
   return {
     view,
     source,
@@ -68,8 +71,9 @@ export function compileView(catalog: Catalog, viewName: string): ViewProgram {
     keyDtypes: entity.key.map(({ dtype }) => dtype),
     sourceColumns,
     lookups,
-    filter: view.where === null ? null : compile([view.where], schema),
-    rowProgram: compile(inputs, schema),
+    rowSchema,
+    filter: view.where === null ? null : compile([view.where], rowSchema),
+    rowProgram: compile(inputs, rowSchema),
     layout,
     defaults: view.features.map((feature) => coerce(feature.default, feature.dtype)),
   };

@@ -12,6 +12,7 @@ import {
   featuresTaken,
   type Member,
   outputName,
+  rowSchemaOf,
   type Source,
   viewOf,
 } from '../../src/model/index.ts';
@@ -93,17 +94,31 @@ function stored(
   label: Row,
   atUs: number,
 ): Scalar | null {
-  const source = question.catalog.sources[view.source]!;
   const key = member.keys.map((origin) =>
     origin.from === 'column'
       ? (label[origin.column] ?? null)
       : value(question, origin.member, origin.feature, label, atUs),
   );
-  const { aggregate: spec, input, window } = view.features[featureIndex(view, feature)]!;
   const readUs = atUs + (question.through ? 1 : 0);
-  const known = question.history[source.name]!.filter(
-    ({ a }) => question.knowledge === 'final' || a < readUs,
-  );
+  const knownUs = question.knowledge === 'final' ? Number.POSITIVE_INFINITY : readUs;
+  return featureOf(question, view, feature, key, readUs, knownUs);
+}
+
+/** A feature of one key at a read time, before its default, out of what had arrived before `knownUs`. */
+function featureOf(
+  question: Pick<Question, 'catalog' | 'history'>,
+  view: FeatureView,
+  feature: string,
+  key: readonly (Scalar | null)[],
+  readUs: number,
+  knownUs: number,
+): Scalar | null {
+  const source = question.catalog.sources[view.source]!;
+  const { aggregate: spec, input, window } = view.features[featureIndex(view, feature)]!;
+  const known = question.history[source.name]!.filter(({ a }) => a < knownUs).map((delivered) => ({
+    ...delivered,
+    row: { ...delivered.row, ...lookedUp(question, source, delivered) },
+  }));
   let seen = key.includes(null)
     ? []
     : events(view, source, known).filter(
@@ -115,7 +130,7 @@ function stored(
   seen.sort((x, y) => x.t - y.t || x.a - y.a || (x.id < y.id ? -1 : x.id > y.id ? 1 : 0));
   if (window.last !== null) seen = seen.slice(Math.max(0, seen.length - window.last));
   const batch = batchOf(
-    source.columns,
+    rowSchemaOf(source),
     seen.map(({ row }) => row),
   );
   const inputs = input === null ? null : seen.map((_, i) => evaluateRow(input, batch, i));
@@ -133,6 +148,23 @@ function stored(
   return aggregate.result(state);
 }
 
+/** What a delivery looks up: at its event's time, out of what had arrived before it did. */
+function lookedUp(
+  question: Pick<Question, 'catalog' | 'history'>,
+  source: Source,
+  { row, a }: Delivered,
+): Row {
+  const values = source.lookups.map(({ name, view: viewName, feature, keys }) => {
+    const view = viewOf(question.catalog, viewName);
+    if (view.kind !== 'featureView') throw new Error(`${viewName} cannot be looked up`);
+    const key = keys.map((column) => row[column] ?? null);
+    const found = featureOf(question, view, feature, key, timeOf(source, row), a);
+    const { dtype, default: fallback } = view.features[featureIndex(view, feature)]!;
+    return [name, found ?? coerce(fallback, dtype)] as const;
+  });
+  return Object.fromEntries(values);
+}
+
 interface Event extends Delivered {
   readonly t: number;
   readonly id: bigint;
@@ -141,7 +173,7 @@ interface Event extends Delivered {
 /** What stands of all that is known, and belongs to the view. */
 function events(view: FeatureView, source: Source, known: readonly Delivered[]): Event[] {
   const batch = batchOf(
-    source.columns,
+    rowSchemaOf(source),
     known.map(({ row }) => row),
   );
   const ids = eventIds(source, batch);
@@ -208,5 +240,5 @@ function batchOf(schema: Schema, rows: readonly Row[]): Batch {
 }
 
 function oneNull(source: Source): Batch {
-  return batchOf(source.columns, [{}]);
+  return batchOf(rowSchemaOf(source), [{}]);
 }

@@ -6,9 +6,10 @@ import { bool, float64, string } from '../../types/dtype.ts';
 import { encodeKey } from '../../types/key.ts';
 import type { DeliveriesRequest, Delivery } from '../contract.ts';
 import { type Engine, name, withConnection } from './engine.ts';
+import { enrich } from './enrich.ts';
 import { tableOfKeys } from './history.ts';
 import { readAll, wireExpression } from './read.ts';
-import { A, openScan, PARTITION, type Paths, POSITION, RETRACT, T } from './scan.ts';
+import { A, openScan, PARTITION, type Paths, POSITION, RETRACT, T, type ViewScan } from './scan.ts';
 
 /** See the contract. Goes through all of the source's history once, as no file says which keys it has. */
 export async function readDeliveries(
@@ -20,7 +21,7 @@ export async function readDeliveries(
   return withConnection(engine, request.signal, async (connection) => {
     const scan = await openScan(connection, source, sourceColumns, paths, request.upTo ?? null);
     const keys = await tableOfKeys(connection, engine, program, request.keys);
-    const fields = source.columns.filter((field) => sourceColumns.includes(field.name));
+    const fields = program.rowSchema;
     const schema: Schema = [
       ...fields,
       { name: 'samewise:t', dtype: float64 },
@@ -41,14 +42,24 @@ export async function readDeliveries(
     ];
     const keyColumns = view.keys.map(name).join(', ');
     const asked = `(${keyColumns}) IN (SELECT * FROM ${name(keys)})`;
-    // A row of a table may have moved to another key, or from one.
-    const id = source.mutable ? name(source.eventId!) : null;
-    const wanted =
-      id === null ? asked : `${id} IN (SELECT ${id} FROM (${scan.sql}) WHERE ${asked})`;
+    let rows: ViewScan | null = null;
     try {
+      const { catalog, signal } = request;
+      rows = await enrich(
+        { engine, paths, catalog, program, only: () => asked, signal },
+        connection,
+        {
+          ...scan,
+          sql: withLateness(scan.sql, source, request),
+        },
+      );
+      const { sql } = rows.scan;
+      // A row of a table may have moved to another key, or from one.
+      const id = source.mutable ? name(source.eventId!) : null;
+      const wanted = id === null ? asked : `${id} IN (SELECT ${id} FROM (${sql}) WHERE ${asked})`;
       const batch = await readAll(
         connection,
-        `SELECT ${columns.join(', ')} FROM (${withLateness(scan.sql, source, request)}) WHERE ${wanted} ORDER BY ${keyColumns}, ${T}, COALESCE(${A}, ${T}) LIMIT ${request.limit}`,
+        `SELECT ${columns.join(', ')} FROM (${sql}) WHERE ${wanted} ORDER BY ${keyColumns}, ${T}, COALESCE(${A}, ${T}) LIMIT ${request.limit}`,
         schema,
       );
       const ids = eventIds(source, batch);
@@ -76,6 +87,7 @@ export async function readDeliveries(
     } catch (error) {
       throw await scan.explain(connection, error);
     } finally {
+      await rows?.close();
       await connection.run(`DROP TABLE IF EXISTS ${name(keys)}`);
     }
   });

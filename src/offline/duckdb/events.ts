@@ -34,6 +34,7 @@ import { inOrder, type Part } from './sort.ts';
 export interface EventsRequest extends Reading {
   readonly engine: Engine;
   readonly connection: DuckDBConnection;
+  /** Of the program's rows: with what they look up. */
   readonly scan: Scan;
   /** With `final` of a mutable source: also tombstones, and keys that a row was under before (see left_behind.ts). */
   readonly leftBehind?: boolean;
@@ -187,16 +188,14 @@ function scanBy(
   { engine, connection, program, scan, only }: EventsRequest,
   order: readonly OrderBy[],
 ): AsyncGenerator<Part> {
-  const wanted = new Set(program.sourceColumns);
-  const fields = program.source.columns.filter((field) => wanted.has(field.name));
   const schema: Schema = [
-    ...fields,
+    ...program.rowSchema,
     { name: TIME, dtype: float64 },
     ...(scan.hasArrival ? [{ name: ARRIVAL, dtype: float64 }] : []),
     ...(scan.hasRetract ? [{ name: RETRACTED, dtype: bool }] : []),
   ];
   const select = [
-    ...fields.map((field) => wireExpression(name(field.name), field.dtype)),
+    ...program.rowSchema.map((field) => wireExpression(name(field.name), field.dtype)),
     `epoch_us(${T})::DOUBLE`,
     ...(scan.hasArrival ? [`epoch_us(COALESCE(${A}, ${T}))::DOUBLE`] : []),
     ...(scan.hasRetract ? [RETRACT] : []),

@@ -6,9 +6,10 @@ import { decodeKey, encodeKey } from '../../types/key.ts';
 import type { HistoryRequest, KeyedEvents } from '../contract.ts';
 import { appendBatch, createTable } from './append_table.ts';
 import { type Engine, leaseConnection, name } from './engine.ts';
+import { enrich } from './enrich.ts';
 import type { KeyedBatch } from './event_batches.ts';
 import { keyedEvents } from './events.ts';
-import { A, openScan, type Paths, type Scan, T } from './scan.ts';
+import { A, openScan, type Paths, type Scan, T, type ViewScan } from './scan.ts';
 
 /** Streams whole keys in key order; see the contract. */
 export async function* keyedHistory(
@@ -19,31 +20,41 @@ export async function* keyedHistory(
   const lease = await leaseConnection(engine, request.signal);
   const { connection } = lease;
   let keyTable: string | null = null;
+  let rows: ViewScan | null = null;
   try {
     const { source, sourceColumns } = program;
     const upTo = request.upTo ?? null;
     const scan = await openScan(connection, source, sourceColumns, paths, upTo);
+    const report = (name: string, rows: number) =>
+      request.onProgress?.({ phase: `scan ${name}`, rows, totalRows: null });
     if (request.keys !== null)
       keyTable = await tableOfKeys(connection, engine, program, request.keys);
-    const conditions = (keys: readonly string[]): string[] => [
+    const conditions = (over: Scan, keys: readonly string[]): string[] => [
       ...shardCondition(request, keys),
       ...(keyTable === null ? [] : [`(${keys.join(', ')}) IN (SELECT * FROM ${name(keyTable)})`]),
-      ...changedCondition(request, program, scan, keys),
+      ...changedCondition(request, program, over, keys),
     ];
     const all = request.shard === null && request.keys === null && request.changedSinceUs === null;
-    let rows = 0;
+    const only = (over: Scan) =>
+      all ? null : (keys: readonly string[]) => ['true', ...conditions(over, keys)].join(' AND ');
+    const { catalog, signal } = request;
+    let lookedUp = 0;
+    const onRows = (name: string, read: number) => report(name, (lookedUp += read));
+    rows = await enrich(
+      { engine, paths, catalog, program, only: only(scan), signal, onRows },
+      connection,
+      scan,
+    );
+    let read = 0;
     const events = keyedEvents({
       engine,
       connection,
       program,
-      scan,
+      scan: rows.scan,
       knowledge: request.knowledge ?? 'final',
       leftBehind: request.knowledge !== 'as-served',
-      only: all ? null : (keys) => ['true', ...conditions(keys)].join(' AND '),
-      onRows: (read) => {
-        rows += read;
-        request.onProgress?.({ phase: `scan ${program.source.name}`, rows, totalRows: null });
-      },
+      only: only(rows.scan),
+      onRows: (more) => report(source.name, (read += more)),
     });
     for await (const batch of events) {
       request.signal?.throwIfAborted();
@@ -53,6 +64,7 @@ export async function* keyedHistory(
     request.signal?.throwIfAborted();
     throw error;
   } finally {
+    await rows?.close();
     if (keyTable !== null) await connection.run(`DROP TABLE IF EXISTS ${name(keyTable)}`);
     lease.close();
   }

@@ -16,7 +16,7 @@ import { answersOfThread } from './lookup_threads.ts';
 import { merge } from './merge.ts';
 import { wireExpression } from './read.ts';
 import { readParts } from './read_parts.ts';
-import { openScan, type Paths } from './scan.ts';
+import { openScan, type Paths, type Scan, type ViewScan } from './scan.ts';
 import type { Scatter } from './scatter.ts';
 import { inOrder, type Part } from './sort.ts';
 
@@ -27,6 +27,8 @@ export interface Asked {
   /** SQL of the label's number, of T (a TIMESTAMP) and of the key parts, in the entity's order and types. */
   readonly row: string;
   readonly time: string;
+  /** SQL of the time before which something had to arrive to be known, as-served; left out: T. */
+  readonly known?: string;
   readonly keys: readonly string[];
 }
 
@@ -34,7 +36,7 @@ export interface LookupRequest {
   readonly engine: Engine;
   readonly paths: Paths;
   /** What is read of the history of the source's stream. */
-  readonly upTo: Positions;
+  readonly upTo: Positions | null;
   readonly catalog: Catalog;
   readonly lookup: Lookup;
   readonly asked: Asked;
@@ -43,6 +45,10 @@ export interface LookupRequest {
   readonly signal: AbortSignal | undefined;
   /** Whether a thread of its own may sort and sweep. */
   readonly inThread: boolean;
+  /** Gives the scan's rows the columns that the view looks up; null: it looks nothing up. */
+  readonly enrich:
+    | ((connection: DuckDBConnection, scan: Scan, only: EventsRequest['only']) => Promise<ViewScan>)
+    | null;
   readonly onHistory: (rows: number) => void;
   readonly onKeyless: (rows: number) => void;
   readonly onLabels: (rows: number) => void;
@@ -57,7 +63,7 @@ export async function lookUp(request: LookupRequest, out: Scatter): Promise<read
       const { program } = lookup;
       const { source, sourceColumns } = program;
       const scan = await openScan(connection, source, sourceColumns, request.paths, request.upTo);
-      if (isLatestOnly(request)) {
+      if (request.enrich === null && isLatestOnly(request)) {
         try {
           if (await lookUpLatest(request, scan, connection, out)) return scan.files;
         } catch (error) {
@@ -75,18 +81,21 @@ export async function lookUp(request: LookupRequest, out: Scatter): Promise<read
       await labels.run(
         `CREATE TABLE ${asks} AS SELECT DISTINCT ${asked.keys.map((key, i) => `${key} AS k${i}`).join(', ')} FROM ${asked.from}`,
       );
+      const only = (keys: readonly string[], t: string) =>
+        [
+          `(${keys.join(', ')}) IN (SELECT ${keys.map((_, i) => `k${i}`).join(', ')} FROM ${asks})`,
+          ...range.map((bound) => `${t} ${bound}`),
+        ].join(' AND ');
+      let enriched: ViewScan | null = null;
       try {
+        enriched = (await request.enrich?.(connection, scan, only)) ?? null;
         const events: EventsRequest = {
           engine,
           connection,
           program,
-          scan,
+          scan: enriched?.scan ?? scan,
           knowledge,
-          only: (keys, t) =>
-            [
-              `(${keys.join(', ')}) IN (SELECT ${keys.map((_, i) => `k${i}`).join(', ')} FROM ${asks})`,
-              ...range.map((bound) => `${t} ${bound}`),
-            ].join(' AND '),
+          only,
           onRows: request.onHistory,
           onKeyless: request.onKeyless,
         };
@@ -109,6 +118,7 @@ export async function lookUp(request: LookupRequest, out: Scatter): Promise<read
           request.onLabels(rows.length);
         }
       } finally {
+        await enriched?.close();
         await connection.run(`DROP TABLE ${asks}`);
       }
       return scan.files;
@@ -136,19 +146,26 @@ async function readRange(
   return [`< ${instant(end)}`, ...(Number.isFinite(start) ? [`>= ${instant(start)}`] : [])];
 }
 
-/** The labels, to be put in order of key and T: number `r`, T `t` and key parts `k…`. */
+/** The labels, to be put in order of key and T: number `r`, T `t`, what is known `u` where it is not that at T, and key parts `k…`. */
 function askedParts(
   { engine, asked, lookup, through }: LookupRequest,
   connection: DuckDBConnection,
 ): AsyncGenerator<Part> {
   const keys = lookup.program.keyDtypes.map((dtype, i) => ({ name: `k${i}`, dtype }));
-  const schema = [{ name: 'r', dtype: float64 }, { name: 't', dtype: float64 }, ...keys];
+  const known = asked.known === undefined ? [] : [`epoch_us(${asked.known})::DOUBLE`];
+  const schema = [
+    { name: 'r', dtype: float64 },
+    { name: 't', dtype: float64 },
+    ...known.map(() => ({ name: 'u', dtype: float64 })),
+    ...keys,
+  ];
   const wired = asked.keys.map((key, i) => wireExpression(key, keys[i]!.dtype));
   const read = `epoch_us(${asked.time})::DOUBLE${through ? ' + 1' : ''}`;
   const order = [
     ...keys.map(({ name: column }, i) => ({ column, sql: asked.keys[i]! })),
     { column: 't', sql: asked.time },
   ];
-  const sql = `SELECT ${asked.row}::DOUBLE, ${read}, ${wired.join(', ')} FROM ${asked.from}`;
+  const columns = [`${asked.row}::DOUBLE`, read, ...known, ...wired];
+  const sql = `SELECT ${columns.join(', ')} FROM ${asked.from}`;
   return readParts(connection, sql, schema, order, engine.sortBytes);
 }

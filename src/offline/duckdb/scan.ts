@@ -37,6 +37,12 @@ export interface Relation {
   readonly columns: readonly { readonly field: Field; readonly cast: Cast }[];
 }
 
+/** A scan of the rows of a view, with what they look up; `close` gives back what it took. */
+export interface ViewScan {
+  readonly scan: Scan;
+  close(): Promise<void>;
+}
+
 export interface Scan {
   readonly source: Source;
   /** `SELECT` of the asked columns and of those named at the head of this file. */

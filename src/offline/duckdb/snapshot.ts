@@ -7,8 +7,9 @@ import type { SnapshotRequest } from '../contract.ts';
 import { appendBatch, createTable } from './append_table.ts';
 import { takeRows } from './columns.ts';
 import { name, withConnection } from './engine.ts';
+import { enrich } from './enrich.ts';
 import { keyedEvents } from './events.ts';
-import { openScan } from './scan.ts';
+import { openScan, type ViewScan } from './scan.ts';
 import type { TrainContext } from './train.ts';
 import { writeQuery } from './write.ts';
 
@@ -25,16 +26,23 @@ export async function writeSnapshot(
   return withConnection(engine, request.signal, (reader) =>
     withConnection(engine, request.signal, async (connection) => {
       await createTable(connection, table, schema);
+      let history: ViewScan | null = null;
       try {
-        const scan = await openScan(reader, program.source, program.sourceColumns, paths);
+        const only = (_: readonly string[], t: string) =>
+          `${t} < make_timestamp(${request.atUs}::BIGINT)`;
+        history = await enrich(
+          { engine, paths, catalog: request.catalog, program, only, signal: request.signal },
+          reader,
+          await openScan(reader, program.source, program.sourceColumns, paths),
+        );
         let scanned = 0;
         const events = keyedEvents({
           engine,
           connection: reader,
           program,
-          scan,
+          scan: history.scan,
           knowledge: 'final',
-          only: (_, t) => `${t} < make_timestamp(${request.atUs}::BIGINT)`,
+          only,
           onRows: (read) => {
             scanned += read;
             const phase = `scan ${program.source.name}`;
@@ -67,6 +75,7 @@ export async function writeSnapshot(
         const bytes = await writeQuery(connection, `SELECT * FROM ${name(table)}`, request.output);
         return { rows, bytes };
       } finally {
+        await history?.close();
         await connection.run(`DROP TABLE ${name(table)}`);
       }
     }),

@@ -8,6 +8,7 @@ import {
   keyColumnsOf,
   planService,
   type ServicePlan,
+  type ViewProgram,
 } from '../../model/index.ts';
 import type { Batch, Schema } from '../../types/batch.ts';
 import type { Column } from '../../types/column.ts';
@@ -16,10 +17,11 @@ import type { Progress, TrainingRequest } from '../contract.ts';
 import { appendBatch, createTable } from './append_table.ts';
 import { joinBatches, sliceBatch } from './columns.ts';
 import { type Engine, name, rowsOf, withConnection } from './engine.ts';
+import { enrich } from './enrich.ts';
 import type { Feeds } from './feed.ts';
 import { type Positions, positionsOf } from './history_scan.ts';
 import { type Labels, openLabels } from './labels.ts';
-import { type Asked, lookUp } from './lookup.ts';
+import { type Asked, type LookupRequest, lookUp } from './lookup.ts';
 import { readBatches, wireExpression } from './read.ts';
 import type { RowSource, Rows, RowValues } from './row_values.ts';
 import type { Paths } from './scan.ts';
@@ -141,7 +143,11 @@ class TrainingRun {
 
   async #fixPositions(): Promise<void> {
     const { positions } = this.#request;
-    for (const { program } of this.#plan.lookups) {
+    // Those that others look up come last: a stream commits a row after what it looks up.
+    const programs = this.#plan.lookups.map(({ program }) => program);
+    const lookedUp = programs.flatMap(({ lookups }) => lookups.map(({ program }) => program));
+    const enriched = programs.filter(({ lookups }) => lookups.length > 0);
+    for (const program of [...enriched, ...programs, ...lookedUp]) {
       const { name: source } = program.source;
       const known = positions === null ? this.#positions.get(source) : positions.get(source);
       const now = () => positionsOf(source, this.#context.paths.historyDir);
@@ -222,7 +228,8 @@ class TrainingRun {
 
   async #lookUp(index: number, labels: Labels): Promise<void> {
     const lookup = this.#plan.lookups[index]!;
-    const { source, view } = lookup.program;
+    const { program } = lookup;
+    const { source, view } = program;
     const out = this.#looked[index]!;
     const via = lookup.level > 0;
     const asked = via
@@ -242,10 +249,8 @@ class TrainingRun {
           knowledge: this.#request.knowledge,
           signal: this.#request.signal,
           inThread: labels.rows >= this.#context.engine.threadRows && labels.rows <= THREADS_ROWS,
-          onHistory: (rows) => {
-            this.#scanned[source.name] = (this.#scanned[source.name] ?? 0) + rows;
-            this.#report(`scan ${source.name}`, this.#scanned[source.name]!, null);
-          },
+          enrich: program.lookups.length === 0 ? null : this.#enrich(program),
+          onHistory: (rows) => this.#onScanned(source.name, rows),
           onKeyless: (rows) => {
             this.#keyless[view.name] = (this.#keyless[view.name] ?? 0) + rows;
           },
@@ -259,6 +264,34 @@ class TrainingRun {
     } finally {
       if (via) await this.#connection.run(`DROP TABLE ${asked.from}`);
     }
+  }
+
+  #enrich(program: ViewProgram): LookupRequest['enrich'] {
+    const { engine, paths } = this.#context;
+    const { catalog, signal } = this.#request;
+    return (connection, scan, only) =>
+      enrich(
+        {
+          engine,
+          paths,
+          catalog,
+          program,
+          only,
+          upToOf: (source) => this.#positions.get(source)!,
+          signal,
+          onRows: (source, rows) => this.#onScanned(source, rows),
+          onFiles: (source, files) => {
+            this.#files[source] = files;
+          },
+        },
+        connection,
+        scan,
+      );
+  }
+
+  #onScanned(source: string, rows: number): void {
+    this.#scanned[source] = (this.#scanned[source] ?? 0) + rows;
+    this.#report(`scan ${source}`, this.#scanned[source]!, null);
   }
 
   /** The keys of a look-up via features of earlier ones, as a table. */

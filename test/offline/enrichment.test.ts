@@ -1,0 +1,181 @@
+/** What enriched sources give in batch is what the naive oracle says, bit for bit: training sets, history, snapshots. */
+import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
+import { after, test } from 'node:test';
+import fc from 'fast-check';
+import { compileView, type FeatureView, planService } from '../../src/model/index.ts';
+import { sweep } from '../../src/timeline/index.ts';
+import type { Schema } from '../../src/types/batch.ts';
+import { ColumnBuilder, scalarAt } from '../../src/types/column.ts';
+import { string, timestamp } from '../../src/types/dtype.ts';
+import { decodeKey } from '../../src/types/key.ts';
+import { coerce, type Scalar, sameScalar } from '../../src/types/scalar.ts';
+import { type Delivered, naiveOutputs, type Row } from '../oracle/training.ts';
+import { cases } from '../support/cases.ts';
+import {
+  anyWorld,
+  catalog,
+  enrichedViews,
+  instant,
+  labelRows,
+  members,
+  type World,
+} from './enriched_world.ts';
+import { commitRows } from './history_support.ts';
+import { openProject, type Project } from './support.ts';
+
+const plain = [await openProject(), await openProject({ sortsInSql: true })] as const;
+const threaded = await openProject({ inThreads: true });
+after(async () => {
+  for (const project of [...plain, threaded]) await project.close();
+});
+
+/** Writes history: a part of the purchases and of the people is pushed. */
+async function writeWorld(project: Project, world: World): Promise<void> {
+  rmSync(project.path('history'), { recursive: true, force: true });
+  for (const [name, deliveries] of Object.entries(world)) {
+    const source = catalog.sources[name]!;
+    const streamed = name === 'purchases' || name === 'people';
+    const pushed = (_: Delivered, i: number) => streamed && i % 3 === 2;
+    const kept = deliveries.filter((delivered, i) => !pushed(delivered, i));
+    const rows = kept.map(({ row }) => row);
+    await project.write(`${name}/1.parquet`, source.columns, rows);
+    if (streamed) await commitRows(project.store, source, '0', deliveries.filter(pushed));
+  }
+}
+
+function expectSame(found: Scalar | null, expected: Scalar | null, what: string): void {
+  assert.ok(sameScalar(found, expected), `${what}: ${String(found)} is not ${String(expected)}`);
+}
+
+const LABELS: Schema = [
+  { name: 'T', dtype: timestamp },
+  { name: 'user', dtype: string },
+  { name: 'place', dtype: string },
+];
+
+test('training sets', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      anyWorld,
+      labelRows,
+      fc.boolean(),
+      fc.constantFrom('final' as const, 'as-served' as const),
+      // Threads take long to start.
+      fc.oneof(
+        { weight: 8, arbitrary: fc.constantFrom(...plain) },
+        { weight: 1, arbitrary: fc.constant(threaded) },
+      ),
+      async (world, labels, through, knowledge, project) => {
+        await writeWorld(project, world);
+        await project.write('labels.parquet', LABELS, labels);
+        await project.store.train({
+          catalog,
+          service: null,
+          members,
+          labels: { type: 'parquet', path: 'labels.parquet', hivePartitioned: false },
+          timeColumn: 'T',
+          through,
+          knowledge,
+          output: { format: 'parquet', path: project.path('out.parquet') },
+        });
+        const { outputs } = planService(catalog, members);
+        const rows = await project.read('out.parquet', [...LABELS, ...outputs]);
+        assert.equal(rows.length, labels.length);
+        const question = { catalog, members, history: world, through, knowledge };
+        labels.forEach((label, i) => {
+          const expected = naiveOutputs(question, label, Number(label.T));
+          for (const { name } of outputs)
+            expectSame(rows[i]![name]!, expected[name]!, `row ${i}, ${name}`);
+        });
+      },
+    ),
+    { numRuns: cases(15) },
+  );
+});
+
+/** The features of a view for one key at T, as the oracle has them. */
+function naiveView(view: FeatureView, world: World, key: Row, atUs: number): Row {
+  const columns = catalog.entities[view.entity]!.key;
+  const asked = {
+    view: view.name,
+    features: null,
+    keys: columns.map(({ name }) => ({ from: 'column' as const, column: name })),
+    as: null,
+  };
+  const rules = { through: false, knowledge: 'final' as const };
+  return naiveOutputs({ catalog, members: [asked], history: world, ...rules }, key, atUs);
+}
+
+/** The history of a view as the values of its keys at T, by key. */
+async function historyAt(
+  project: Project,
+  view: FeatureView,
+  atUs: number,
+  asked: { keys?: readonly Uint8Array[]; shard?: { index: number; count: number } } = {},
+): Promise<Map<string, { key: Uint8Array; values: Row }>> {
+  const { layout, keyDtypes, entity, defaults } = compileView(catalog, view.name);
+  const found = new Map<string, { key: Uint8Array; values: Row }>();
+  const request = { catalog, view: view.name, changedSinceUs: null, shard: null, keys: null };
+  for await (const batch of project.store.history({ ...request, ...asked }))
+    batch.keys.forEach((key, i) => {
+      const builders = view.features.map(({ dtype }) => new ColumnBuilder(dtype, 1));
+      const [from, to] = [batch.starts[i]!, batch.starts[i + 1]!];
+      sweep(layout, batch.events, from, to, Float64Array.of(atUs), 0, 1, builders);
+      const values = builders.map((builder) => scalarAt(builder.finish(), 0));
+      const parts = decodeKey(key, keyDtypes).map((part, j) => [entity.key[j]!.name, part]);
+      const named = view.features.map(({ name }, j) => [name, values[j] ?? defaults[j]!]);
+      const row = Object.fromEntries([...parts, ...named]);
+      assert.ok(!found.has(key.toHex()), 'a key comes once');
+      found.set(key.toHex(), { key, values: row });
+    });
+  return found;
+}
+
+test('history, whole, in shards and of some keys; snapshots', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      anyWorld,
+      fc.constantFrom(...enrichedViews),
+      instant,
+      fc.constantFrom(...plain),
+      async (world, view, atUs, project) => {
+        await writeWorld(project, world);
+        const whole = await historyAt(project, view, atUs);
+        for (const { values } of whole.values()) {
+          const expected = naiveView(view, world, values, atUs);
+          for (const { name } of view.features) expectSame(values[name]!, expected[name]!, name);
+        }
+        const shards = [];
+        for (const index of [0, 1])
+          shards.push(await historyAt(project, view, atUs, { shard: { index, count: 2 } }));
+        assert.deepEqual(new Set(shards.flatMap((s) => [...s.keys()])), new Set(whole.keys()));
+        for (const [key, { values }] of shards.flatMap((shard) => [...shard]))
+          assert.deepEqual(values, whole.get(key)!.values);
+        const some = [...whole.values()].slice(0, 2).map(({ key }) => key);
+        for (const [key, { values }] of await historyAt(project, view, atUs, { keys: some }))
+          assert.deepEqual(values, whole.get(key)!.values);
+
+        const path = project.path('snapshot.parquet');
+        const output = { format: 'parquet' as const, path };
+        const { rows } = await project.store.snapshot({ catalog, view: view.name, atUs, output });
+        const { key } = catalog.entities[view.entity]!;
+        const read = await project.read('snapshot.parquet', [...key, ...view.features]);
+        assert.equal(read.length, rows);
+        const unknown = view.features.map((f) => coerce(f.default, f.dtype));
+        assert.ok(unknown.length > 0);
+        for (const row of read) {
+          const expected = naiveView(view, world, row, atUs);
+          for (const { name } of view.features) expectSame(row[name]!, expected[name]!, name);
+        }
+        // Whoever has a value in history is in the snapshot, if it had an event by then.
+        const there = new Set(read.map((row) => key.map(({ name }) => String(row[name])).join()));
+        const n = view.features.find(({ aggregate }) => aggregate.fn === 'count');
+        for (const { values } of whole.values())
+          if (n !== undefined && values[n.name] !== 0n)
+            assert.ok(there.has(key.map(({ name }) => String(values[name])).join()));
+      },
+    ),
+    { numRuns: cases(25) },
+  );
+});
