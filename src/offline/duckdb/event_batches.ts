@@ -32,6 +32,17 @@ export const ARRIVAL = 'samewise:a';
 export const TIME = 'samewise:t';
 export const RETRACTED = 'samewise:retract';
 
+/** The columns that rows of an append-only source are sorted by for `appendOnlyEvents`. */
+export function eventOrder({ view, source }: ViewProgram, hasArrival: boolean): string[] {
+  return [
+    ...view.keys,
+    TIME,
+    ...(hasArrival ? [ARRIVAL] : []),
+    // An id that is a number sorts here as the kernel sorts it; other ids are hashes, which are made later.
+    ...(source.eventId === null ? [] : [source.eventId]),
+  ];
+}
+
 /** The events of an append-only source, from its rows by (key, t, a, id where it is a number); without arrivals a = t. */
 export async function* appendOnlyEvents(
   rows: AsyncIterable<Batch>,

@@ -15,6 +15,7 @@ import {
   ARRIVAL,
   appendOnlyEvents,
   changesOf,
+  eventOrder,
   floats,
   ids,
   type KeyedBatch,
@@ -172,15 +173,12 @@ async function* mutableEvents(request: EventsRequest): AsyncGenerator<KeyedBatch
 
 /** The rows of an append-only source's scan for `appendOnlyEvents`, once they are in order. */
 export function scanParts(request: EventsRequest): AsyncGenerator<Part> {
-  const { program, scan } = request;
-  const { view, source } = program;
-  return scanBy(request, [
-    ...view.keys.map(byColumn),
-    { column: TIME, sql: T },
-    ...(scan.hasArrival ? [{ column: ARRIVAL, sql: `COALESCE(${A}, ${T})` }] : []),
-    // An id that is a number sorts here as the kernel sorts it; other ids are hashes, which are made later.
-    ...(source.eventId === null ? [] : [byColumn(source.eventId)]),
-  ]);
+  const by = eventOrder(request.program, request.scan.hasArrival);
+  const sqlOf: Readonly<Record<string, string>> = { [TIME]: T, [ARRIVAL]: `COALESCE(${A}, ${T})` };
+  return scanBy(
+    request,
+    by.map((column) => ({ column, sql: sqlOf[column] ?? name(column) })),
+  );
 }
 
 /** The scan's rows in wire form. */
@@ -188,21 +186,31 @@ function scanBy(
   { engine, connection, program, scan, only }: EventsRequest,
   order: readonly OrderBy[],
 ): AsyncGenerator<Part> {
+  const condition = only === null ? '' : only(program.view.keys.map(name), T);
+  const { sql, schema } = wiredScan(scan, program.rowSchema, condition);
+  return readParts(connection, sql, schema, order, engine.sortBytes);
+}
+
+/** A query of these columns of the scan's rows in wire form, where an SQL condition holds ('': of all rows), and what it gives. */
+export function wiredScan(
+  scan: Scan,
+  fields: Schema,
+  condition: string,
+): { readonly sql: string; readonly schema: Schema } {
   const schema: Schema = [
-    ...program.rowSchema,
+    ...fields,
     { name: TIME, dtype: float64 },
     ...(scan.hasArrival ? [{ name: ARRIVAL, dtype: float64 }] : []),
     ...(scan.hasRetract ? [{ name: RETRACTED, dtype: bool }] : []),
   ];
   const select = [
-    ...program.rowSchema.map((field) => wireExpression(name(field.name), field.dtype)),
+    ...fields.map((field) => wireExpression(name(field.name), field.dtype)),
     `epoch_us(${T})::DOUBLE`,
     ...(scan.hasArrival ? [`epoch_us(COALESCE(${A}, ${T}))::DOUBLE`] : []),
     ...(scan.hasRetract ? [RETRACT] : []),
   ];
-  const where = only === null ? '' : `WHERE ${only(program.view.keys.map(name), T)}`;
-  const sql = `SELECT ${select.join(', ')} FROM (${scan.sql}) ${where}`;
-  return readParts(connection, sql, schema, order, engine.sortBytes);
+  const where = condition === '' ? '' : `WHERE ${condition}`;
+  return { sql: `SELECT ${select.join(', ')} FROM (${scan.sql}) ${where}`, schema };
 }
 
 function byColumn(column: string): OrderBy {

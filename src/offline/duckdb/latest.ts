@@ -18,7 +18,10 @@ import { RETRACT, type Scan, T } from './scan.ts';
 import type { Scatter } from './scatter.ts';
 
 /** Whether the fast path knows the view and what is asked of it. */
-export function isLatestOnly({ lookup, knowledge }: LookupRequest): boolean {
+export function isLatestOnly({
+  lookup,
+  knowledge,
+}: Pick<LookupRequest, 'lookup' | 'knowledge'>): boolean {
   const { view, source } = lookup.program;
   return (
     knowledge === 'final' &&

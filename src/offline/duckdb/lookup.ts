@@ -3,7 +3,7 @@
  * the sweep gives the values, which are put back into label order.
  */
 import type { DuckDBConnection } from '@duckdb/node-api';
-import { windowEnd, windowReach } from '../../aggregate/window.ts';
+import { type Window, windowEnd, windowReach } from '../../aggregate/window.ts';
 import type { InstantUs } from '../../base/time.ts';
 import type { Catalog, Lookup } from '../../model/index.ts';
 import type { Knowledge, Layout } from '../../timeline/index.ts';
@@ -13,7 +13,7 @@ import { type EventsRequest, keyedEvents, scanParts } from './events.ts';
 import type { Positions } from './history_scan.ts';
 import { isLatestOnly, lookUpLatest } from './latest.ts';
 import { answersOfThread } from './lookup_threads.ts';
-import { merge } from './merge.ts';
+import { merge, questionOf } from './merge.ts';
 import { wireExpression } from './read.ts';
 import { readParts } from './read_parts.ts';
 import { openScan, type Paths, type Scan, type ViewScan } from './scan.ts';
@@ -70,11 +70,8 @@ export async function lookUp(request: LookupRequest, out: Scatter): Promise<read
           throw await scan.explain(connection, error);
         }
       }
-      const layout: Layout = {
-        ...program.layout,
-        reads: lookup.features.map((feature) => program.layout.reads[feature]!),
-      };
-      const range = await readRange(labels, asked, layout, request.through);
+      const question = questionOf(program, lookup.features, knowledge);
+      const range = await readRange(labels, asked, question.layout, request.through);
       if (out.rows === 0) return scan.files;
       // A table, so that DuckDB knows how few they are and keeps history streaming past them, in its order.
       const asks = name(engine.tableName('keys'));
@@ -99,7 +96,6 @@ export async function lookUp(request: LookupRequest, out: Scatter): Promise<read
           onRows: request.onHistory,
           onKeyless: request.onKeyless,
         };
-        const question = { keyDtypes: program.keyDtypes, layout, knowledge };
         const answers =
           request.inThread && !source.mutable
             ? answersOfThread(
@@ -140,8 +136,16 @@ async function readRange(
   if (range === undefined || range.lo === null) return [];
   const step = through ? 1 : 0;
   const windows = layout.reads.map(({ window }) => window);
-  const end = Math.max(...windows.map((window) => windowEnd(window, Number(range.hi) + step)));
-  const start = Math.min(...windows.map((window) => windowReach(window, Number(range.lo) + step)));
+  return readBounds(windows, { lo: Number(range.lo) + step, hi: Number(range.hi) + step });
+}
+
+/** As `readRange`, of windows that are read from lo to hi. */
+export function readBounds(
+  windows: readonly Window[],
+  { lo, hi }: { readonly lo: InstantUs; readonly hi: InstantUs },
+): string[] {
+  const end = Math.max(...windows.map((window) => windowEnd(window, hi)));
+  const start = Math.min(...windows.map((window) => windowReach(window, lo)));
   const instant = (us: InstantUs): string => `make_timestamp(${us}::BIGINT)`;
   return [`< ${instant(end)}`, ...(Number.isFinite(start) ? [`>= ${instant(start)}`] : [])];
 }

@@ -10,7 +10,7 @@ import {
   type Job,
   type ToThread,
 } from './lookup_threads.ts';
-import { merge } from './merge.ts';
+import { merge, questionOf } from './merge.ts';
 import { inOrder, type Part } from './sort.ts';
 
 /** Answers on their way at most, so that they do not pile up. */
@@ -57,8 +57,6 @@ const history = parts('history');
 let inHistory = false;
 try {
   const program = compileView(catalog, view);
-  const { keyDtypes } = program;
-  const reads = features.map((feature) => program.layout.reads[feature]!);
   const events = (async function* () {
     try {
       yield* appendOnlyEvents(inOrder(history), {
@@ -72,7 +70,7 @@ try {
       throw error;
     }
   })();
-  const question = { keyDtypes, layout: { ...program.layout, reads }, knowledge };
+  const question = questionOf(program, features, knowledge);
   for await (const { rows, columns } of merge(question, inOrder(labels), events)) {
     // The numbers of all labels may lie in one buffer.
     const own = rows.slice();

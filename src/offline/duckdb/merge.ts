@@ -3,6 +3,7 @@
  * from, so that threads without an engine can do it.
  */
 import { aggregateFor } from '../../aggregate/index.ts';
+import type { ViewProgram } from '../../model/index.ts';
 import {
   type Knowledge,
   type Layout,
@@ -28,6 +29,16 @@ export interface Question {
   /** Its reads are the features that are asked for. */
   readonly layout: Layout;
   readonly knowledge: Knowledge;
+}
+
+/** What some of a view's features, by index, ask. */
+export function questionOf(
+  { keyDtypes, layout }: ViewProgram,
+  features: readonly number[],
+  knowledge: Knowledge,
+): Question {
+  const reads = features.map((feature) => layout.reads[feature]!);
+  return { keyDtypes, layout: { ...layout, reads }, knowledge };
 }
 
 /** Some labels' values. */

@@ -12,6 +12,7 @@ import { MAX_INSTANT_US } from '../../base/time.ts';
 import type { Batch, Schema } from '../../types/batch.ts';
 import { type Column, ColumnBuilder } from '../../types/column.ts';
 import type { Dtype } from '../../types/dtype.ts';
+import { CHUNK_ROWS } from './chunks.ts';
 import { BATCH_ROWS, emptyBatch } from './columns.ts';
 
 /** The SQL of a value of DuckDB's own type for `dtype` in the form that `readBatches` expects. */
@@ -36,9 +37,40 @@ export async function* readBatches(
   schema: Schema,
   batchRows = BATCH_ROWS,
 ): AsyncGenerator<Batch> {
+  yield* readInto(
+    schema.map((field) => new Sink(field.name, field.dtype, batchRows + CHUNK_ROWS)),
+    connection,
+    sql,
+    schema,
+    batchRows,
+  );
+}
+
+/**
+ * A result of about `rows` rows in one piece, in memory that threads can share (texts and lists are copied to them). Room for so many is
+ * taken at once; what is not filled costs nothing.
+ */
+export async function readShared(
+  connection: DuckDBConnection,
+  sql: string,
+  schema: Schema,
+  rows: number,
+): Promise<Batch> {
+  const sinks = schema.map((field) => new Sink(field.name, field.dtype, rows, rows));
+  const all = Number.MAX_SAFE_INTEGER;
+  for await (const batch of readInto(sinks, connection, sql, schema, all)) return batch;
+  return emptyBatch(schema);
+}
+
+async function* readInto(
+  sinks: readonly Sink[],
+  connection: DuckDBConnection,
+  sql: string,
+  schema: Schema,
+  batchRows: number,
+): AsyncGenerator<Batch> {
   const result = await connection.stream(sql);
   assert(result.columnCount === schema.length, 'the query gives the columns of the schema');
-  const sinks = schema.map((field) => new Sink(field.name, field.dtype, batchRows + 2048));
   let rows = 0;
   let whole = false;
   const take = (): Batch => {
@@ -102,6 +134,8 @@ class Sink {
   readonly #dtype: Dtype;
   readonly #width: number;
   readonly #most: number;
+  /** Rows to make room for at once, in memory that threads share; null: as they come, in memory of this thread. */
+  readonly #shared: number | null;
   #capacity = 0;
   #length = 0;
   #typed: TypedData | null = null;
@@ -111,7 +145,8 @@ class Sink {
   #lists: ColumnBuilder | null = null;
   #offsets: number[] = [0];
 
-  constructor(name: string, dtype: Dtype, most: number) {
+  constructor(name: string, dtype: Dtype, most: number, shared: number | null = null) {
+    this.#shared = shared;
     this.#name = name;
     this.#dtype = dtype;
     this.#width = dtype.kind === 'vector' ? dtype.size : 1;
@@ -143,13 +178,18 @@ class Sink {
     if (needed <= this.#capacity) return;
     // Small results stay small; large ones grow to a batch and are reused at that size.
     const growth = this.#capacity < BATCH_ROWS ? 4 : 2;
+    const first = this.#shared ?? FIRST_ROWS;
     this.#capacity = Math.max(
       needed,
-      Math.min(this.#most, this.#capacity === 0 ? FIRST_ROWS : this.#capacity * growth),
+      Math.min(this.#most, this.#capacity === 0 ? first : this.#capacity * growth),
     );
     const make = TYPED[this.#dtype.kind];
     if (make !== undefined) {
-      const grown = new make(this.#capacity * this.#width);
+      const values = this.#capacity * this.#width;
+      const grown =
+        this.#shared === null
+          ? new make(values)
+          : new make(new SharedArrayBuffer(values * make.BYTES_PER_ELEMENT), 0, values);
       if (this.#typed !== null) (grown as Float64Array).set(this.#typed as Float64Array);
       this.#typed = grown;
     }

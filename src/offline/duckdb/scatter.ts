@@ -5,6 +5,7 @@
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { deserialize, serialize } from 'node:v8';
+import { assert } from '../../base/errors.ts';
 import type { Column } from '../../types/column.ts';
 import type { Dtype } from '../../types/dtype.ts';
 import { rowBytes, takeRows } from './columns.ts';
@@ -36,6 +37,7 @@ export class Scatter {
   readonly #folder: string;
   /** The rows of the only block, where there is one: in their places from the start. */
   #placed: PlacedRows | null;
+  #whole: readonly Column[] | null = null;
   readonly #held: Piece[][] = [];
   readonly #spilled: { readonly from: number; readonly length: number }[][] = [];
   #heldBytes = 0;
@@ -95,6 +97,13 @@ export class Scatter {
     if (this.#heldBytes > this.#spillBytes) this.#spill();
   }
 
+  /** The columns of all rows in order, instead of adding them. */
+  fill(columns: readonly Column[]): void {
+    assert(this.blocks === 1, 'there is one block');
+    this.#whole = columns;
+    this.#placed = null;
+  }
+
   #hold(block: number, piece: Piece): void {
     this.#held[block]!.push(piece);
     this.#heldBytes += piece.rows.byteLength + piece.columns.reduce((n, c) => n + bytesOf(c), 0);
@@ -126,7 +135,8 @@ export class Scatter {
   }
 
   /** The rows of a block in order. May be called again. */
-  block(block: number): Column[] {
+  block(block: number): readonly Column[] {
+    if (this.#whole !== null) return this.#whole;
     if (this.#placed !== null) return this.#placed.finish();
     const placed = new PlacedRows(this.#dtypes, this.rowsOf(block));
     for (const { rows, columns } of this.#held[block]!) placed.put(rows, columns);
@@ -145,6 +155,7 @@ export class Scatter {
   close(): void {
     this.#held.length = 0;
     this.#placed = null;
+    this.#whole = null;
     rmSync(this.#folder, { recursive: true, force: true });
   }
 }

@@ -20,6 +20,7 @@ import { type Engine, name, rowsOf, withConnection } from './engine.ts';
 import { enrich } from './enrich.ts';
 import type { Feeds } from './feed.ts';
 import { type Positions, positionsOf } from './history_scan.ts';
+import { lookUpInMemory, mayBeInMemory } from './in_memory.ts';
 import { type Labels, openLabels } from './labels.ts';
 import { type Asked, type LookupRequest, lookUp } from './lookup.ts';
 import { readBatches, wireExpression } from './read.ts';
@@ -209,8 +210,13 @@ class TrainingRun {
       this.#looked.push(this.#scatter(labels.rows, [...lookup.dtypes], `lookup-${i}`));
     });
     const threads = await this.#threads();
+    const done = new Set<number>();
+    for (const group of this.#inMemory(labels))
+      if (await this.#lookUpInMemory(group, labels, threads)) for (const i of group) done.add(i);
     for (let level = 0; level < depth; level++) {
-      const left = lookups.map((_, i) => i).filter((i) => lookups[i]!.level === level);
+      const left = lookups
+        .map((_, i) => i)
+        .filter((i) => lookups[i]!.level === level && !done.has(i));
       const running = Array.from({ length: Math.max(2, threads) }, async () => {
         for (let next = left.shift(); next !== undefined; next = left.shift())
           await this.#lookUp(next, labels);
@@ -219,6 +225,60 @@ class TrainingRun {
       for (const ended of await Promise.allSettled(running))
         if (ended.status === 'rejected') throw ended.reason;
     }
+  }
+
+  /** Look-ups of the same source that may read it together in memory. */
+  #inMemory(labels: Labels): number[][] {
+    const enough = labels.rows > 0 && this.#inThreads(labels) && labels.rows <= this.#blockRows;
+    if (!enough) return [];
+    const groups = new Map<string, number[]>();
+    this.#plan.lookups.forEach((lookup, i) => {
+      if (!mayBeInMemory(lookup, this.#request.knowledge)) return;
+      const { name: source } = lookup.program.source;
+      groups.set(source, [...(groups.get(source) ?? []), i]);
+    });
+    return [...groups.values()].filter((group) => group.length > 1);
+  }
+
+  #inThreads({ rows }: Labels): boolean {
+    return rows >= this.#context.engine.threadRows && rows <= THREADS_ROWS;
+  }
+
+  /** False, and nothing was done, where this way is not open. */
+  async #lookUpInMemory(
+    group: readonly number[],
+    labels: Labels,
+    threads: number,
+  ): Promise<boolean> {
+    const lookups = group.map((i) => this.#plan.lookups[i]!);
+    const { source } = lookups[0]!.program;
+    const { timeColumn, through, knowledge, catalog, signal } = this.#request;
+    const { engine, paths } = this.#context;
+    const upTo = this.#positions.get(source.name)!;
+    const given = await lookUpInMemory({
+      ...{
+        engine,
+        paths,
+        upTo,
+        catalog,
+        lookups,
+        labels,
+        timeColumn,
+        through,
+        knowledge,
+        signal,
+        threads,
+      },
+      onHistory: (rows) => this.#report(`scan ${source.name}`, rows, null),
+      onLabels: ({ program }, rows) => this.#report(`join ${program.view.name}`, rows, labels.rows),
+    });
+    if (given === null) return false;
+    group.forEach((i, at) => {
+      this.#looked[i]!.fill(given.columns[at]!);
+    });
+    this.#files[source.name] = given.files;
+    this.#scanned[source.name] = (this.#scanned[source.name] ?? 0) + given.scannedRows;
+    return true;
   }
 
   async #threads(): Promise<number> {
@@ -248,7 +308,7 @@ class TrainingRun {
           through: this.#request.through,
           knowledge: this.#request.knowledge,
           signal: this.#request.signal,
-          inThread: labels.rows >= this.#context.engine.threadRows && labels.rows <= THREADS_ROWS,
+          inThread: this.#inThreads(labels),
           enrich: program.lookups.length === 0 ? null : this.#enrich(program),
           onHistory: (rows) => this.#onScanned(source.name, rows),
           onKeyless: (rows) => {

@@ -1,0 +1,200 @@
+/**
+ * Look-ups over one source whose labels and history fit into memory together: both are read once for all of them, and they are sorted and
+ * swept side by side, one here and the others in threads. Only a faster way to what `lookUp` gives: where it cannot go, that one does.
+ */
+import { setImmediate as turn } from 'node:timers/promises';
+import type { Window } from '../../aggregate/window.ts';
+import { SamewiseError } from '../../base/errors.ts';
+import type { Catalog, Lookup, RequestSlot } from '../../model/index.ts';
+import type { Knowledge } from '../../timeline/index.ts';
+import type { Batch, Schema } from '../../types/batch.ts';
+import type { Column } from '../../types/column.ts';
+import { float64 } from '../../types/dtype.ts';
+import { rowBytes } from './columns.ts';
+import { type Engine, isDuckdbError, name, rowsOf, withConnection } from './engine.ts';
+import { ARRIVAL, floats, RETRACTED, TIME } from './event_batches.ts';
+import { wiredScan } from './events.ts';
+import type { Positions } from './history_scan.ts';
+import { placedAnswers, type SweepJob } from './in_memory_sweep.ts';
+import { InMemoryThread } from './in_memory_threads.ts';
+import type { Labels } from './labels.ts';
+import { isLatestOnly } from './latest.ts';
+import { readBounds } from './lookup.ts';
+import { readShared, wireExpression } from './read.ts';
+import { openScan, type Paths, T } from './scan.ts';
+
+export interface InMemoryRequest {
+  readonly engine: Engine;
+  readonly paths: Paths;
+  /** What is read of the history of the source's stream. */
+  readonly upTo: Positions;
+  readonly catalog: Catalog;
+  /** Of one source, with keys of the labels. */
+  readonly lookups: readonly Lookup[];
+  readonly labels: Labels;
+  readonly timeColumn: string;
+  readonly through: boolean;
+  readonly knowledge: Knowledge;
+  readonly signal: AbortSignal | undefined;
+  /** How many look-ups may be under way at a time. */
+  readonly threads: number;
+  /** Told of rows of history for each look-up, and of labels that one of them is done with. */
+  readonly onHistory: (rows: number) => void;
+  readonly onLabels: (lookup: Lookup, rows: number) => void;
+}
+
+/** Whether this way is open to a look-up. */
+export function mayBeInMemory(lookup: Lookup, knowledge: Knowledge): boolean {
+  const { source } = lookup.program;
+  return (
+    lookup.level === 0 &&
+    !source.mutable &&
+    lookup.program.lookups.length === 0 &&
+    // Others would have to be run to be counted.
+    (source.batch === null || source.batch.type === 'parquet') &&
+    !isLatestOnly({ lookup, knowledge })
+  );
+}
+
+/** What look-ups gave, in their order, and the files of their source. */
+export interface InMemory {
+  readonly columns: readonly (readonly Column[])[];
+  readonly files: readonly string[];
+  /** Of all look-ups together. */
+  readonly scannedRows: number;
+}
+
+/** The columns of each look-up in label order, before defaults; null where this way ends: not enough memory, or anything wrong with the data. */
+export async function lookUpInMemory(request: InMemoryRequest): Promise<InMemory | null> {
+  const { engine, lookups, signal } = request;
+  const threads: InMemoryThread[] = [];
+  try {
+    return await withConnection(engine, signal, async (connection) => {
+      const { source } = lookups[0]!.program;
+      const wanted = new Set(lookups.flatMap(({ program }) => program.sourceColumns));
+      const scan = await openScan(connection, source, [...wanted], request.paths, request.upTo);
+      const fields = source.columns.filter((column) => wanted.has(column.name));
+      const asks = labelColumns(request);
+      const { sql: all, schema } = wiredScan(scan, fields, '');
+      const bytes = lookups.length * engine.sortBytes;
+      const most = Math.floor(bytes / rowBytes(schema.map(({ dtype }) => dtype)));
+      const few = `SELECT count(*) AS n FROM (SELECT 1 FROM (${all}) LIMIT ${most + 1})`;
+      const [counted] = await rowsOf(connection, few);
+      const rows = Number(counted!.n);
+      const labelBytes = request.labels.rows * rowBytes(asks.schema.map(({ dtype }) => dtype));
+      if (rows > most || labelBytes > bytes) return null;
+      // They start while this thread reads.
+      while (threads.length + 1 < Math.min(request.threads, lookups.length))
+        threads.push(new InMemoryThread());
+      const labels = await readShared(connection, asks.sql, asks.schema, request.labels.rows);
+      const range = readBounds(lookups.flatMap(windowsOf), extent(labels));
+      const { sql } = wiredScan(scan, fields, range.map((bound) => `${T} ${bound}`).join(' AND '));
+      const history = await readShared(connection, sql, schema, rows);
+      const columns = await sweepAll(request, threads, labels, history);
+      return { columns, files: scan.files, scannedRows: lookups.length * history.length };
+    });
+  } catch (error) {
+    signal?.throwIfAborted();
+    // What is wrong with the data the usual way says, if it meets it at all.
+    if (error instanceof SamewiseError || isDuckdbError(error)) return null;
+    throw error;
+  } finally {
+    await Promise.all(threads.map((thread) => thread.end()));
+  }
+}
+
+/** The labels' T in microseconds, their keys and their numbers. */
+function labelColumns({ lookups, labels, timeColumn, through }: InMemoryRequest): {
+  readonly sql: string;
+  readonly schema: Schema;
+} {
+  const keys = new Map(
+    lookups.flatMap(({ keys, program }) =>
+      keys.map((slot, i) => [(slot as RequestSlot).column, program.keyDtypes[i]!] as const),
+    ),
+  );
+  const wired = [...keys].map(([column, dtype]) => wireExpression(labels.value(column), dtype));
+  return {
+    sql: `SELECT epoch_us(${labels.value(timeColumn)})::DOUBLE${through ? ' + 1' : ''}, ${wired.join(', ')} FROM ${name(labels.table)}`,
+    schema: [
+      { name: TIME, dtype: float64 },
+      ...[...keys].map(([column, dtype]) => ({ name: keyName(column), dtype })),
+    ],
+  };
+}
+
+/** Key columns of labels have names of their own. */
+function keyName(column: string): string {
+  return `key ${column}`;
+}
+
+/** The first and the last T. */
+function extent(labels: Batch): { readonly lo: number; readonly hi: number } {
+  const readUs = floats(labels.columns[TIME]!);
+  let lo = readUs[0]!;
+  let hi = lo;
+  for (let i = 1; i < readUs.length; i++) {
+    const at = readUs[i]!;
+    if (at < lo) lo = at;
+    else if (at > hi) hi = at;
+  }
+  return { lo, hi };
+}
+
+/** Sweeps each look-up, here or in whichever thread is free. */
+async function sweepAll(
+  request: InMemoryRequest,
+  threads: readonly InMemoryThread[],
+  labels: Batch,
+  history: Batch,
+): Promise<Column[][]> {
+  const { lookups, signal } = request;
+  const out: Column[][] = [];
+  const left = [...lookups.keys()];
+  const lane = async (sweep: (job: SweepJob) => Promise<Column[]>): Promise<void> => {
+    for (let next = left.shift(); next !== undefined; next = left.shift()) {
+      const lookup = lookups[next]!;
+      out[next] = await sweep(jobOf(request, lookup, labels, history));
+      request.onHistory(history.length);
+      request.onLabels(lookup, labels.length);
+    }
+  };
+  // The threads take theirs first: this one is busy from then on.
+  const elsewhere = threads.map((thread) => lane((job) => thread.run(job, signal)));
+  await Promise.all([...elsewhere, lane((job) => sweepHere(job, signal))]);
+  return out;
+}
+
+async function sweepHere(job: SweepJob, signal: AbortSignal | undefined): Promise<Column[]> {
+  return placedAnswers(job, async () => {
+    await turn();
+    signal?.throwIfAborted();
+  });
+}
+
+function jobOf(
+  { catalog, knowledge }: InMemoryRequest,
+  { program, features, dtypes, keys }: Lookup,
+  labels: Batch,
+  history: Batch,
+): SweepJob {
+  const columns: Record<string, Column> = { t: labels.columns[TIME]! };
+  keys.forEach((slot, i) => {
+    columns[`k${i}`] = labels.columns[keyName((slot as RequestSlot).column)]!;
+  });
+  const wanted = new Set<string>([...program.sourceColumns, TIME, ARRIVAL, RETRACTED]);
+  const read = Object.entries(history.columns).filter(([column]) => wanted.has(column));
+  return {
+    catalog,
+    view: program.view.name,
+    features,
+    dtypes,
+    knowledge,
+    labels: { length: labels.length, columns },
+    history: { length: history.length, columns: Object.fromEntries(read) },
+  };
+}
+
+function windowsOf({ program, features }: Lookup): Window[] {
+  return features.map((feature) => program.layout.reads[feature]!.window);
+}

@@ -1,0 +1,19 @@
+/** A thread that sweeps look-ups in memory, one after the other (see in_memory_threads.ts). */
+import { parentPort } from 'node:worker_threads';
+import { assert, SamewiseError } from '../../base/errors.ts';
+import { placedAnswers, type SweepJob } from './in_memory_sweep.ts';
+import type { Swept } from './in_memory_threads.ts';
+import { buffersOf } from './lookup_threads.ts';
+
+assert(parentPort !== null, 'this module is started as a thread');
+const port = parentPort;
+const tell = (swept: Swept, buffers: ArrayBuffer[] = []) => port.postMessage(swept, buffers);
+port.on('message', async (job: SweepJob) => {
+  try {
+    const columns = await placedAnswers(job, async () => {});
+    tell({ columns }, buffersOf(columns));
+  } catch (error) {
+    if (error instanceof SamewiseError) tell({ failed: error.toJSON() });
+    else tell({ broken: String((error as Error)?.stack ?? error) });
+  }
+});
