@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
+import { parseDuration } from '../base/duration.ts';
 import { nearest, SamewiseError } from '../base/errors.ts';
 import { parseStreamPlace, STREAM_FORM, type StreamPlace } from './stream_place.ts';
 
@@ -18,6 +19,7 @@ const DEFAULTS = {
   offline: 'file:.samewise/history',
   stream: 'embedded:.samewise/log',
   schemas: 'none',
+  sampling: '30s',
 } as const;
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -31,6 +33,7 @@ const FORM: Readonly<Record<Setting, string>> = {
   offline: 'file:<folder of the history of streams>',
   stream: STREAM_FORM,
   schemas: 'http(s)://<a schema registry that speaks Confluent’s API>, or none',
+  sampling: '<how often some pages are compared with history, such as 30s>, or off',
 };
 
 /** Where a part lies: `kind` as in the URL's scheme, `path` absolute. */
@@ -50,6 +53,8 @@ export interface Config {
   readonly stream: StreamPlace;
   /** URL of the schema registry; null: there is none. */
   readonly schemas: string | null;
+  /** At most so often some pages are compared with history; null: never. */
+  readonly samplingMs: number | null;
   /** What the project keeps that nobody edits. */
   readonly stateDir: string;
   /** For what does not fit into memory. */
@@ -78,6 +83,7 @@ export function readConfig(projectDir: string, environment: Environment = proces
     offline: place(project, 'offline', get('offline'), 'file', settings, environment),
     stream: streamPlace(project, get('stream'), settings, environment),
     schemas: schemaRegistry(project, get('schemas'), settings, environment),
+    samplingMs: samplingTime(project, get('sampling')),
     stateDir: join(project, '.samewise'),
     tempDir: join(project, '.samewise', 'tmp'),
     author: environment.SAMEWISE_AUTHOR ?? account(),
@@ -165,6 +171,19 @@ function schemaRegistry(
   if (url === DEFAULTS.schemas) return null;
   if (/^https?:/.test(url) && URL.canParse(url)) return url;
   throw badUrl(project, 'schemas', url, settings, environment);
+}
+
+function samplingTime(project: string, text: string): number | null {
+  if (text === 'off') return null;
+  try {
+    return parseDuration(text) / 1000;
+  } catch (cause) {
+    throw new SamewiseError('app/bad-config', `sampling is ${JSON.stringify(text)}`, {
+      where: { file: join(project, CONFIG_FILE), field: 'sampling' },
+      hint: `write it as ${FORM.sampling}`,
+      cause,
+    });
+  }
 }
 
 function badUrl(

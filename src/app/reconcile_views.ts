@@ -60,6 +60,8 @@ export async function reconcileViews(
     const job = { kind: 'reconcile', view: name, version };
     const made = await runJob({ ...app, signal }, job, async () => {
       const told: ToldDifference[] = [];
+      let wrong = 0;
+      let lastWrong = '';
       const found = await reconcile({
         online,
         offline,
@@ -70,16 +72,43 @@ export async function reconcileViews(
         repair,
         signal,
         onDifference: (difference) => {
-          if (told.length < MAX_TOLD) told.push(tell(program, difference));
+          // Differences of a key come together.
+          const key = difference.key.toBase64();
+          if (isMismatch(difference) && key !== lastWrong) {
+            wrong++;
+            lastWrong = key;
+          }
+          if (told.length < MAX_TOLD) told.push(tellDifference(program, difference));
         },
         onProgress: ({ rows }) => request.onProgress?.({ view: name, version, rows }),
       });
+      if (sample === null) {
+        await app.registry.putComparison({
+          view: name,
+          version,
+          by: 'reconcile',
+          atUs: app.clock.nowUs(),
+          compared: found.keys,
+          different: repair ? 0 : wrong,
+          causes: repair ? {} : nonZero(found.differences),
+          notes: '',
+        });
+      }
       return { view: name, version, ...found, told, rows: found.events, bytes: 0 };
     });
     const { rows: _, bytes: __, ...result } = made;
     results.push(result);
   }
   return results;
+}
+
+/** What came later than its source allows is history's alone until somebody repairs: that is as it should be. */
+export function isMismatch({ cause }: Difference): boolean {
+  return cause !== 'late';
+}
+
+function nonZero(counts: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0));
 }
 
 /** Keys whose hash is small: the same ones each time, spread evenly over whatever order the store has. */
@@ -95,7 +124,8 @@ async function sampleOf(
   return chosen;
 }
 
-function tell(
+/** A difference as people read it. */
+export function tellDifference(
   { entity, keyDtypes }: ViewProgram,
   { key, cause, event }: Difference,
 ): ToldDifference {

@@ -6,6 +6,7 @@ import { SamewiseError } from '../base/errors.ts';
 import { catalogAt, currentCatalog } from '../plan/index.ts';
 import { buildServer } from '../serving/index.ts';
 import { featureDefiner } from './define.ts';
+import { type HealthOptions, healthWatch } from './health_watch.ts';
 import { mismatchMetrics } from './mismatches.ts';
 import type { App } from './open.ts';
 import { eventPusher } from './push_events.ts';
@@ -34,6 +35,8 @@ export async function startServer(
     /** A source's events cannot be applied for now; it is tried again after `restMs`. */
     readonly onStreamFailure: StreamsOptions['onFailure'];
     readonly onSchemaChange: StreamsOptions['onSchemaChange'];
+    /** With `stream`: what is found where pages are compared with history. */
+    readonly health: HealthOptions;
   },
 ): Promise<Listening> {
   const outputDir = join(app.config.stateDir, 'output');
@@ -49,10 +52,12 @@ export async function startServer(
   const reads = timedReads(app.online, app.clock);
   const streamed = streamMetrics(meter, app.registry);
   const mismatches = mismatchMetrics(app.registry);
+  const health = healthWatch(app, options.health);
   const server = await buildServer({
     registry: app.registry,
     online: reads.online,
-    moreMetrics: async () => (await reads.text()) + (await streamed()) + (await mismatches()),
+    moreMetrics: async () =>
+      (await reads.text()) + (await streamed()) + (await mismatches()) + (await health.metrics()),
     offline: app.offline,
     clock: app.clock,
     catalogs: {
@@ -79,6 +84,7 @@ export async function startServer(
   });
   const stop = new AbortController();
   const running = options.stream ? streams.run(stop.signal) : Promise.resolve();
+  const watching = options.stream ? health.run(stop.signal) : Promise.resolve();
   // What ends it for good is a bug of ours or a registry that is away; the server goes on without.
   running.catch((error) => options.onFailure(error, { method: 'stream', url: '' }));
   return {
@@ -89,7 +95,7 @@ export async function startServer(
       await server.close().finally(() => clearInterval(sweep));
       // After the requests, of which some wait for what the workers do.
       stop.abort();
-      await running.catch(() => {});
+      await Promise.all([running.catch(() => {}), watching]);
     },
   };
 }

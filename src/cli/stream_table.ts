@@ -1,5 +1,6 @@
 /** `samewise stream run`: workers with a table that lives on a terminal; elsewhere a line every few seconds. */
 
+import { healthWatch } from '../app/health_watch.ts';
 import { StreamMeter } from '../app/stream_meter.ts';
 import {
   type Freshness,
@@ -13,6 +14,7 @@ import { SamewiseError } from '../base/errors.ts';
 import { formatCount } from '../base/numbers.ts';
 import { formatInstant } from '../base/time.ts';
 import type { Session } from './command.ts';
+import { healthNotes } from './health_notes.ts';
 import { duration, paint, table } from './output.ts';
 import { printSchemaChange } from './schema_change.ts';
 
@@ -39,8 +41,10 @@ export async function runWithMeter(
   });
   const done = streams.run(both).finally(() => caughtUp.abort());
   const watching = catchUp ? untilCaughtUp() : Promise.resolve();
+  // Who only catches up is gone before there is anything to look at.
+  const health = catchUp ? null : healthWatch(app, healthNotes(out)).run(both);
   const showing = show();
-  await Promise.all([done, watching, showing]);
+  await Promise.all([done, watching, showing, health]);
   const status = await streamStatus(streaming, sources);
   out.result(
     status.map(({ source, partitions }) => ({ source, partitions })),

@@ -58,7 +58,10 @@ export interface HealthRecords {
   putComparison(comparison: Comparison): Promise<void>;
   /** All promises that were ever looked at, by view, version and feature. */
   serviceLevels(): Promise<ServiceLevel[]>;
-  /** Atomically: says how promises stand now, adds what changed, and forgets changes from before `keepFromUs`. */
+  /**
+   * Atomically: says how promises stand now, adds what changed, and forgets changes from before `keepFromUs` and the oldest ones
+   * beyond a hundred thousand.
+   */
   putServiceLevels(
     levels: readonly ServiceLevel[],
     changes: readonly LevelChange[],

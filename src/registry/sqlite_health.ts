@@ -10,6 +10,9 @@ import type {
   ServiceLevel,
 } from './health_contract.ts';
 
+/** Changes that are kept at most. */
+const MAX_CHANGES = 100_000;
+
 type Row = Record<string, SQLInputValue>;
 
 /** What format 2 has beyond format 1. A feature that is null is '' here: a primary key has no nulls. */
@@ -111,7 +114,9 @@ export function writeServiceLevels(
   );
   for (const { view, version, feature, atUs, state, lag_ms } of changes)
     add.run(view, version, feature ?? '', atUs, state, lag_ms);
-  db.prepare('delete from level_changes where at_us < ?').run(keepFromUs);
+  db.prepare(
+    'delete from level_changes where at_us < ? or id <= (select max(id) from level_changes) - ?',
+  ).run(keepFromUs, MAX_CHANGES);
 }
 
 export function readLevelChanges(db: DatabaseSync, view: string | null): LevelChange[] {

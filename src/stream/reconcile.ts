@@ -7,7 +7,7 @@
 import { SamewiseError } from '../base/errors.ts';
 import type { InstantUs } from '../base/time.ts';
 import type { Catalog, ViewProgram } from '../model/index.ts';
-import type { KeyedEvents, OfflineStore, Running } from '../offline/contract.ts';
+import type { HistoryRequest, KeyedEvents, OfflineStore, Running } from '../offline/contract.ts';
 import type { HistoryLog, HistoryState } from '../offline/history_contract.ts';
 import type { Head, OnlineStore } from '../online/contract.ts';
 import { buildPages, dumpEvents, type Events, tailOf } from '../timeline/index.ts';
@@ -47,6 +47,8 @@ export interface ReconcileRequest extends Running {
   readonly program: ViewProgram;
   /** Only these entity keys; null: all that history or the online store knows. */
   readonly keys: readonly Uint8Array[] | null;
+  /** Without `keys`: only those of this share of history, and none that the online store alone knows. */
+  readonly shard?: HistoryRequest['shard'];
   /** Makes the pages what history says, together with what they have beyond it. */
   readonly repair: boolean;
   readonly onDifference?: (difference: Difference) => void;
@@ -102,10 +104,13 @@ class Reconciling {
   }
 
   async run(): Promise<Reconciled> {
-    const { online, offline, log, program, repair, signal, keys } = this.#request;
+    const { online, offline, log, program, repair, signal, keys, shard } = this.#request;
     if (keys !== null) {
       for (let from = 0; from < keys.length; from += CHUNK)
         await this.#compareKeys(keys.slice(from, from + CHUNK));
+    } else if (shard) {
+      for await (const batch of offline.history({ ...this.#historyOf(null), shard }))
+        await this.#compare(batch);
     } else {
       const seen = new Set<string>();
       for await (const batch of offline.history(this.#historyOf(null))) {

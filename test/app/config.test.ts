@@ -101,3 +101,13 @@ test('an event log is named by its URL', () => {
   assert.equal(readConfig(path, {}).schemas, 'http://localhost:8081');
   rmSync(path, { recursive: true });
 });
+
+test('pages are compared with history every half minute, or as the project says, or never', () => {
+  const path = project('{}');
+  const at = (sampling?: string) =>
+    readConfig(path, sampling === undefined ? {} : { SAMEWISE_SAMPLING: sampling }).samplingMs;
+  assert.deepEqual([at(), at('5m'), at('off')], [30_000, 300_000, null]);
+  for (const bad of ['0', 'never', '-1s', ''])
+    assert.throws(() => at(bad), { code: 'app/bad-config', hint: /30s/ }, bad);
+  rmSync(path, { recursive: true });
+});

@@ -45,6 +45,11 @@ before(async () => {
     onFailure: (error) => assert.fail(error as Error),
     onStreamFailure: (_, error) => assert.fail(error as Error),
     onSchemaChange: () => assert.fail(),
+    health: {
+      onMismatch: () => assert.fail(),
+      onFailure: (_, error) => assert.fail(error as Error),
+      onLevelFailure: (error) => assert.fail(error as Error),
+    },
   });
 });
 after(async () => {

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { command, whole, withApp } from '../command.ts';
+import { healthNotes } from '../health_notes.ts';
 import { duration } from '../output.ts';
 import { printSchemaChange } from '../schema_change.ts';
 import { version } from '../version.ts';
@@ -17,6 +18,7 @@ export function serve(program: Command): void {
           const server = await startServer(app, {
             ...options,
             version: version(),
+            health: healthNotes(out),
             onSchemaChange: (change) => out.note(printSchemaChange(change)),
             onStreamFailure: (source, error, restMs) =>
               out.note(

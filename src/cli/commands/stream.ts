@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { SourceStatus } from '../../app/stream_status.ts';
+import type { SourceHealth } from '../../app/view_health.ts';
 import { SamewiseError } from '../../base/errors.ts';
 import { formatCount } from '../../base/numbers.ts';
 import { formatInstant, parseInstant } from '../../base/time.ts';
@@ -57,8 +57,8 @@ function statusCommand(name: string): Command {
     .argument('[sources...]', 'only these (default: all)')
     .action((sources: string[], _: object, self: Command) =>
       withApp(self, async ({ app, out }) => {
-        const { streamStatus } = await import('../../app/stream_status.ts');
-        const found = await streamStatus(
+        const { sourceHealth } = await import('../../app/view_health.ts');
+        const found = await sourceHealth(
           await app.streaming(),
           sources.length === 0 ? null : sources,
         );
@@ -68,7 +68,7 @@ function statusCommand(name: string): Command {
 }
 
 /** What `samewise status` shows. */
-export function printStatus(sources: readonly SourceStatus[]): string {
+export function printStatus(sources: readonly SourceHealth[]): string {
   if (sources.length === 0) return 'No sources are registered.';
   const partitions = sources.flatMap(({ source, paused, partitions: all }) =>
     all.map(({ partition, next, history, historyLag }) => [
@@ -91,10 +91,42 @@ export function printStatus(sources: readonly SourceStatus[]): string {
       view.freshness_ms === null ? view.state : `${view.state} (${duration(view.freshness_ms)})`,
     ]),
   );
+  const promises = sources.flatMap(({ views: all }) =>
+    all.flatMap(({ view, version, promises: own }) =>
+      own.map(({ feature, within_ms, state, sinceUs, times_stale_7d, stale_ms_7d }) => [
+        feature === null ? `${view}@${version}` : `${view}@${version}:${feature}`,
+        duration(within_ms),
+        state,
+        sinceUs === null ? '' : formatInstant(Math.floor(sinceUs / 1e6) * 1e6),
+        times_stale_7d === 0
+          ? 'never'
+          : `${formatCount(times_stale_7d)} times, ${duration(stale_ms_7d)}`,
+      ]),
+    ),
+  );
+  const mismatches = sources.flatMap(({ views: all }) =>
+    all.flatMap(({ view, version, mismatches: own }) =>
+      own.map(({ by, ratio, compared, different, causes, atUs }) => [
+        `${view}@${version}`,
+        by === 'prove' ? 'served vectors' : 'pages',
+        `${Number((ratio * 100).toPrecision(3))} %`,
+        `${formatCount(different)} of ${formatCount(compared)} ${by === 'prove' ? 'values' : 'keys'}`,
+        Object.entries(causes)
+          .map(([cause, count]) => `${cause} ${formatCount(count)}`)
+          .join(', '),
+        formatInstant(Math.floor(atUs / 1e6) * 1e6),
+      ]),
+    ),
+  );
   const of = (head: string[], rows: unknown[][]) => (rows.length === 0 ? [] : [table(head, rows)]);
   return [
     ...of(['source', 'partition', 'log end', 'in history', 'to go', 'late', 'dead'], partitions),
     ...of(['view', 'source', 'newest event', 'to go', 'behind', 'freshness'], views),
+    ...of(['promise', 'within', 'state', 'since', 'stale in 7 days'], promises),
+    ...of(
+      ['view', 'compared with history', 'mismatch', 'differ', 'events by cause', 'at'],
+      mismatches,
+    ),
   ].join('\n\n');
 }
 
