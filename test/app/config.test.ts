@@ -21,6 +21,7 @@ test('an empty configuration is the embedded stores under .samewise', () => {
     offline: { kind: 'file', path: join(path, '.samewise/history') },
     stream: { kind: 'embedded', path: join(path, '.samewise/log'), partitions: 1 },
     schemas: null,
+    samplingMs: 30_000,
     stateDir: join(path, '.samewise'),
     tempDir: join(path, '.samewise/tmp'),
     author: 'ada',
