@@ -115,10 +115,7 @@ function featureOf(
 ): Scalar | null {
   const source = question.catalog.sources[view.source]!;
   const { aggregate: spec, input, window } = view.features[featureIndex(view, feature)]!;
-  const known = question.history[source.name]!.filter(({ a }) => a < knownUs).map((delivered) => ({
-    ...delivered,
-    row: { ...delivered.row, ...lookedUp(question, source, delivered) },
-  }));
+  const known = deliveriesOf(question, source).filter(({ a }) => a < knownUs);
   let seen = key.includes(null)
     ? []
     : events(view, source, known).filter(
@@ -146,6 +143,25 @@ function featureOf(
         );
   for (let i = 0; i < seen.length; i++) aggregate.add(state, column, i, i + 1, 'after');
   return aggregate.result(state);
+}
+
+// The same for every label.
+const withLookups = new WeakMap<object, Map<Source, readonly Delivered[]>>();
+
+/** The deliveries of a source, with what they look up. */
+function deliveriesOf(
+  question: Pick<Question, 'catalog' | 'history'>,
+  source: Source,
+): readonly Delivered[] {
+  const deliveries = question.history[source.name]!;
+  if (source.lookups.length === 0) return deliveries;
+  const known = withLookups.getOrInsertComputed(question.history, () => new Map());
+  return known.getOrInsertComputed(source, () =>
+    deliveries.map((delivered) => ({
+      ...delivered,
+      row: { ...delivered.row, ...lookedUp(question, source, delivered) },
+    })),
+  );
 }
 
 /** What a delivery looks up: at its event's time, out of what had arrived before it did. */
