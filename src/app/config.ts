@@ -7,6 +7,11 @@ import { userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseDuration } from '../base/duration.ts';
 import { nearest, SamewiseError } from '../base/errors.ts';
+import {
+  FEATURE_LOG_FORM,
+  type FeatureLogPlace,
+  parseFeatureLogPlace,
+} from './feature_log_place.ts';
 import { parseStreamPlace, STREAM_FORM, type StreamPlace } from './stream_place.ts';
 
 export const CONFIG_FILE = 'samewise.config.json';
@@ -20,6 +25,7 @@ const DEFAULTS = {
   stream: 'embedded:.samewise/log',
   schemas: 'none',
   sampling: '30s',
+  featureLog: 'file:.samewise/feature-log',
 } as const;
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -32,6 +38,7 @@ const FORM: Readonly<Record<Setting, string>> = {
   online: 'lmdb:<folder>',
   offline: 'file:<folder of the history of streams>',
   stream: STREAM_FORM,
+  featureLog: FEATURE_LOG_FORM,
   schemas: 'http(s)://<a schema registry that speaks Confluent’s API>, or none',
   sampling: '<how often some pages are compared with history, such as 30s>, or off',
 };
@@ -55,6 +62,8 @@ export interface Config {
   readonly schemas: string | null;
   /** At most so often some pages are compared with history; null: never. */
   readonly samplingMs: number | null;
+  /** Null: no vector is logged. */
+  readonly featureLog: FeatureLogPlace | null;
   /** What the project keeps that nobody edits. */
   readonly stateDir: string;
   /** For what does not fit into memory. */
@@ -63,9 +72,9 @@ export interface Config {
   readonly author: string;
 }
 
-/** The environment variable that overrides a setting: SAMEWISE_REGISTRY and so on. */
+/** The environment variable that overrides a setting: SAMEWISE_REGISTRY, SAMEWISE_FEATURE_LOG and so on. */
 function variableOf(setting: Setting): string {
-  return `SAMEWISE_${setting.toUpperCase()}`;
+  return `SAMEWISE_${setting.replace(/[A-Z]/g, '_$&').toUpperCase()}`;
 }
 
 /**
@@ -84,6 +93,7 @@ export function readConfig(projectDir: string, environment: Environment = proces
     stream: streamPlace(project, get('stream'), settings, environment),
     schemas: schemaRegistry(project, get('schemas'), settings, environment),
     samplingMs: samplingTime(project, get('sampling')),
+    featureLog: featureLogPlace(project, get('featureLog'), settings, environment),
     stateDir: join(project, '.samewise'),
     tempDir: join(project, '.samewise', 'tmp'),
     author: environment.SAMEWISE_AUTHOR ?? account(),
@@ -160,6 +170,17 @@ function streamPlace(
   const found = parseStreamPlace(project, url);
   if (found !== null) return found;
   throw badUrl(project, 'stream', url, settings, environment);
+}
+
+function featureLogPlace(
+  project: string,
+  url: string,
+  settings: Settings,
+  environment: Environment,
+): FeatureLogPlace | null {
+  const found = parseFeatureLogPlace(project, url);
+  if (found !== undefined) return found;
+  throw badUrl(project, 'featureLog', url, settings, environment);
 }
 
 function schemaRegistry(

@@ -5,6 +5,7 @@ import { type Clock, systemClock } from '../base/clock.ts';
 import type { Catalog } from '../model/index.ts';
 import type { OfflineStore } from '../offline/contract.ts';
 import { type DuckdbStore, openDuckdbStore } from '../offline/duckdb/index.ts';
+import type { FeatureLogFiles } from '../offline/feature_log_contract.ts';
 import type { HistoryLog } from '../offline/history_contract.ts';
 import type { OnlineStore } from '../online/contract.ts';
 import { openLmdbStore } from '../online/lmdb.ts';
@@ -23,6 +24,8 @@ export interface App {
   readonly offline: OfflineStore;
   /** History of streams; the offline store reads it. */
   readonly history: HistoryLog;
+  /** Vectors that were served; null: the project logs none. */
+  readonly featureLog: FeatureLogFiles | null;
   /** The stores together with the event log, which is opened when it is first asked for: most work needs none. */
   streaming(): Promise<Streaming>;
   /** What the project's definitions file defines, validated. */
@@ -65,6 +68,7 @@ export async function openApp(options: {
       online,
       offline,
       history,
+      featureLog: config.featureLog && offline.featureLog(config.featureLog.path),
       streaming,
       definitions: () => loadDefinitions(config),
       close,

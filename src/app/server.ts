@@ -6,6 +6,7 @@ import { SamewiseError } from '../base/errors.ts';
 import { catalogAt, currentCatalog } from '../plan/index.ts';
 import { buildServer } from '../serving/index.ts';
 import { featureDefiner } from './define.ts';
+import { serverFeatureLog } from './feature_log.ts';
 import { type HealthOptions, healthWatch } from './health_watch.ts';
 import { mismatchMetrics } from './mismatches.ts';
 import type { App } from './open.ts';
@@ -53,11 +54,19 @@ export async function startServer(
   const streamed = streamMetrics(meter, app.registry);
   const mismatches = mismatchMetrics(app.registry);
   const health = healthWatch(app, options.health);
+  const featureLog = serverFeatureLog(app, (error) =>
+    options.onFailure(error, { method: 'feature log', url: '' }),
+  );
   const server = await buildServer({
     registry: app.registry,
     online: reads.online,
     moreMetrics: async () =>
-      (await reads.text()) + (await streamed()) + (await mismatches()) + (await health.metrics()),
+      (await reads.text()) +
+      (await streamed()) +
+      (await mismatches()) +
+      (await health.metrics()) +
+      ((await featureLog?.metrics()) ?? ''),
+    featureLog: featureLog?.log,
     offline: app.offline,
     clock: app.clock,
     catalogs: {
@@ -82,6 +91,7 @@ export async function startServer(
       },
     );
   });
+  featureLog?.start();
   const stop = new AbortController();
   const running = options.stream ? streams.run(stop.signal) : Promise.resolve();
   const watching = options.stream ? health.run(stop.signal) : Promise.resolve();
@@ -96,6 +106,7 @@ export async function startServer(
       // After the requests, of which some wait for what the workers do.
       stop.abort();
       await Promise.all([running.catch(() => {}), watching]);
+      await featureLog?.close();
     },
   };
 }

@@ -6,6 +6,7 @@ import type { OnlineStore } from '../online/contract.ts';
 import type { Registry } from '../registry/contract.ts';
 import type { Definitions } from './definitions.ts';
 import type { PushEvents } from './events_route.ts';
+import type { FeatureLog } from './feature_log.ts';
 import type { Metrics } from './metrics.ts';
 import type { DataRoots } from './paths.ts';
 import type { VectorReader } from './vector.ts';
@@ -26,6 +27,8 @@ export interface Context {
   readonly metrics: Metrics;
   readonly defineFeature: DefineFeature;
   readonly pushEvents: PushEvents;
+  /** Null: no vector is logged. */
+  readonly featureLog: FeatureLog | null;
   /** Metrics that others keep, in Prometheus' text format. */
   readonly moreMetrics: () => Promise<string>;
   /** What happened that no client is told: the error behind a 5xx. */

@@ -2,6 +2,8 @@
 export type { DefineFeature } from './context.ts';
 export type { Catalogs } from './definitions.ts';
 export type { PushEvents } from './events_route.ts';
+export { FeatureLog } from './feature_log.ts';
+export { logVectors } from './logged_vector.ts';
 export type { PageCounter } from './pages.ts';
 export type { DataRoots } from './paths.ts';
 export { buildServer, type ServerOptions } from './server.ts';

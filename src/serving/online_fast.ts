@@ -75,7 +75,7 @@ export function withFastReads(context: Context, route: Handler, isClosing: () =>
     };
     let answer: MaybePromise<OnlineAnswer> | null;
     try {
-      answer = answerTo(context, revision, url, atUs);
+      answer = answerTo(context, revision, request, atUs);
     } catch {
       // A refusal is told by the route, which meets it again.
       return route(request, response);
@@ -86,21 +86,26 @@ export function withFastReads(context: Context, route: Handler, isClosing: () =>
   };
 }
 
-/** The answer to a plain query, null if it is none: the one that was given before if it still holds, else read. */
+/**
+ * The answer to a plain query: the one that was given before if it still holds, else read. Null if it is no plain query, or one
+ * that is logged, which is the route's.
+ */
 function answerTo(
-  { online, metrics, reader }: Context,
+  { online, metrics, reader, featureLog }: Context,
   revision: Revision,
-  url: string,
+  request: IncomingMessage,
   readUs: InstantUs,
 ): MaybePromise<OnlineAnswer> | null {
   const { remembered } = revision;
+  const url = request.url!;
   const known = remembered.find(online, url, readUs);
   if (known !== null) {
+    if (featureLog?.takes(request) === true) return null;
     metrics.pages(known.pages.length);
     return known;
   }
   const query = plainQuery(url);
-  if (query === null) return null;
+  if (query === null || featureLog?.takes(request) === true) return null;
   const answer = readOnline(reader, revision, query, readUs);
   // A page that needs blocks is read in several turns, a small part of all.
   if (!(answer instanceof Promise)) remembered.remember(online, url, answer, readUs);

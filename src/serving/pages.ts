@@ -3,7 +3,7 @@ import { SamewiseError } from '../base/errors.ts';
 import type { InstantUs } from '../base/time.ts';
 import type { ViewProgram } from '../model/index.ts';
 import type { Head, MaybePromise, OnlineStore, PageKey } from '../online/contract.ts';
-import { type Reading, readTimeline } from '../timeline/index.ts';
+import { type Reading, readPositions, readTimeline } from '../timeline/index.ts';
 import { decodeKey, printKey } from '../types/key.ts';
 
 /** One entity's page of one view, to be read at one time. */
@@ -13,6 +13,8 @@ export interface PageRead extends PageKey {
   readonly reads: readonly number[];
   /** Events strictly before this count. */
   readonly readUs: InstantUs;
+  /** Whether the answer tells the positions. */
+  readonly tells: boolean;
 }
 
 /** What a page says: values and statuses in the order of `reads`, and when the newest event before T happened. */
@@ -21,6 +23,8 @@ export interface PageAnswer extends Omit<Reading, 'missing'> {
   readonly page: PageKey | null;
   /** Version of the head that it was read from, 0 if there was none. */
   readonly version: number;
+  /** Of each partition of the source's log, the highest position that is in the page; null: there is no page, or it was not asked. */
+  readonly positions: ReadonlyMap<string, bigint> | null;
 }
 
 /** Counts for the metrics. */
@@ -126,9 +130,12 @@ export function unknownEntity(
   return pageAnswer(null, undefined, answer);
 }
 
-function pageAnswer(page: PageKey | null, head: Head | undefined, answer: Reading): PageAnswer {
+function pageAnswer(page: PageRead | null, head: Head | undefined, answer: Reading): PageAnswer {
   const { values, statuses, eventTimeUs, steadyUntilUs } = answer;
-  return { page, version: head?.version ?? 0, values, statuses, eventTimeUs, steadyUntilUs };
+  const version = head?.version ?? 0;
+  const told = page?.tells === true && head !== undefined;
+  const positions = told ? readPositions(page.program.layout, head.bytes) : null;
+  return { page, version, positions, values, statuses, eventTimeUs, steadyUntilUs };
 }
 
 function noBlock(): undefined {

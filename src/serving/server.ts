@@ -12,6 +12,7 @@ import { type Catalogs, Definitions } from './definitions.ts';
 import { coded, errorBody, statusOf } from './errors.ts';
 import { eventsRoute, type PushEvents } from './events_route.ts';
 import { feastRoutes } from './feast_routes.ts';
+import type { FeatureLog } from './feature_log.ts';
 import { featuresRoutes } from './features_routes.ts';
 import { parseBody } from './json.ts';
 import { Metrics } from './metrics.ts';
@@ -38,6 +39,8 @@ export interface ServerOptions {
   readonly catalogs: Catalogs;
   readonly defineFeature: DefineFeature;
   readonly pushEvents: PushEvents;
+  /** Where vectors are logged that are served; whoever hands it in flushes and closes it. Default: none is. */
+  readonly featureLog?: FeatureLog;
   /** Metrics that others keep, in Prometheus' text format. */
   readonly moreMetrics?: () => Promise<string>;
   /** Where requests may point for labels. */
@@ -69,6 +72,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   const context: Context = {
     ...options,
     moreMetrics: options.moreMetrics ?? (async () => ''),
+    featureLog: options.featureLog ?? null,
     metrics,
     definitions: new Definitions(registry, catalogs, clock, options.refreshMs ?? 1000),
     reader: new VectorReader(online, metrics),

@@ -79,15 +79,16 @@ export class VectorReader {
 
   /**
    * Reads every row at `readUs` (one time for all, or one for each row): events strictly before it count.
-   * Answers at once where the store does. Throws or rejects as `readPages` does, `types/bad-key` for a key that is too long, and what an on-demand program throws.
+   * `logged` names the rows whose pages are to tell their positions. Answers at once where the store does. Throws or rejects as `readPages` does, `types/bad-key` for a key that is too long, and what an on-demand program throws.
    */
   read(
     program: ServiceProgram,
     rows: readonly RequestRow[],
     readUs: InstantUs | Float64Array,
+    logged: readonly number[] = [],
   ): MaybePromise<Vectors> {
     const pages: PageAnswer[][] = program.plan.lookups.map(() => []);
-    return this.#readFrom(0, program, rows, readUs, pages);
+    return this.#readFrom(0, program, rows, readUs, pages, logged);
   }
 
   #readFrom(
@@ -96,17 +97,18 @@ export class VectorReader {
     rows: readonly RequestRow[],
     readUs: InstantUs | Float64Array,
     pages: PageAnswer[][],
+    logged: readonly number[],
   ): MaybePromise<Vectors> {
     const { levels } = program;
     for (let at = level; at < levels.length; at++) {
       const groups = levels[at]!;
       const wanted: PageRead[] = [];
-      for (const group of groups) want(program, group, rows, readUs, pages, wanted);
+      for (const group of groups) want(program, group, rows, readUs, pages, wanted, logged);
       const answers = readPages(this.#online, wanted, this.#counter);
       if (answers instanceof Promise)
         return answers.then((late) => {
           place(groups, rows.length, pages, late);
-          return this.#readFrom(at + 1, program, rows, readUs, pages);
+          return this.#readFrom(at + 1, program, rows, readUs, pages, logged);
         });
       place(groups, rows.length, pages, answers);
     }
@@ -122,10 +124,13 @@ function want(
   readUs: InstantUs | Float64Array,
   pages: PageAnswer[][],
   wanted: PageRead[],
+  logged: readonly number[],
 ): void {
   const { lookups } = program.plan;
   const { keyDtypes } = lookups[group.lookups[0]!]!.program;
   const parts = new Array<Scalar | null>(group.keys.length);
+  /** Of the next logged row, its place in `logged`. */
+  let next = 0;
   for (let row = 0; row < rows.length; row++) {
     const atUs = typeof readUs === 'number' ? readUs : readUs[row]!;
     let known = true;
@@ -140,6 +145,8 @@ function want(
       known &&= part !== null;
     }
     const key = known ? encodeKey(parts, keyDtypes) : null;
+    const tells = logged[next] === row;
+    if (tells) next++;
     for (const position of group.lookups) {
       const lookup = lookups[position]!;
       if (key === null)
@@ -151,6 +158,7 @@ function want(
           program: lookup.program,
           reads: lookup.features,
           readUs: atUs,
+          tells,
         });
     }
   }

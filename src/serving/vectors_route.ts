@@ -6,6 +6,7 @@ import { scalarFromJson } from '../types/json.ts';
 import type { Scalar } from '../types/scalar.ts';
 import { type Columns, columnTexts, rowTexts, type Texts } from './answer.ts';
 import type { Context } from './context.ts';
+import { logVectors } from './logged_vector.ts';
 import type { Metrics } from './metrics.ts';
 import { JSON_TYPE, type ServiceParams, type VectorsBody, vectorsSchema } from './schemas.ts';
 import type { ServiceProgram } from './service_program.ts';
@@ -13,16 +14,23 @@ import { readTime } from './times.ts';
 import type { Vectors } from './vector.ts';
 
 export function vectorsRoute(app: FastifyInstance, context: Context): void {
-  const { clock, definitions, metrics, reader } = context;
+  const { clock, definitions, metrics, reader, featureLog } = context;
   app.post<{ Params: ServiceParams; Body: VectorsBody }>(
     '/api/v1/services/:service/vectors',
     { schema: vectorsSchema },
     async (request, reply) => {
       const { entities, at, through, full, orientation } = request.body;
-      const { program, columns } = (await definitions.newest()).service(request.params.service);
+      const revision = await definitions.newest();
+      const { program, columns } = revision.service(request.params.service);
       const rows = entities.map((entity, i) => requestRow(program, entity, `entities[${i}]`));
       const { atUs, readUs } = readTime(clock, at, through === true);
-      const vectors = await reader.read(program, rows, readUs);
+      const chosen = featureLog?.choose(rows.length) ?? [];
+      const vectors = await reader.read(program, rows, readUs, chosen);
+      if (chosen.length > 0) {
+        const { registered } = revision;
+        const served = { headers: request.headers, registered, rows, readUs };
+        logVectors(featureLog!, vectors, chosen, { ...served, servedUs: clock.nowUs() });
+      }
       metrics.vectors(rows.length);
       const [name, write] =
         orientation === 'columns'

@@ -22,6 +22,7 @@ test('an empty configuration is the embedded stores under .samewise', () => {
     stream: { kind: 'embedded', path: join(path, '.samewise/log'), partitions: 1 },
     schemas: null,
     samplingMs: 30_000,
+    featureLog: { path: join(path, '.samewise/feature-log'), share: 0.001, days: 7 },
     stateDir: join(path, '.samewise'),
     tempDir: join(path, '.samewise/tmp'),
     author: 'ada',
@@ -34,7 +35,9 @@ test('the file overrides defaults, the environment overrides the file', () => {
   const config = readConfig(path, {
     SAMEWISE_ONLINE: 'lmdb:/srv/pages',
     SAMEWISE_REGISTRY: 'sqlite:r.db',
+    SAMEWISE_FEATURE_LOG: 'none',
   });
+  assert.equal(config.featureLog, null);
   assert.equal(config.online.path, '/srv/pages');
   assert.equal(config.registry.path, join(path, 'r.db'));
   assert.equal(config.definitions, join(path, 'defs/all.ts'));
@@ -53,6 +56,12 @@ test('what is wrong is named', () => {
     ['{ "online": 3 }', { code: 'app/bad-config', message: /^online /, hint: /lmdb:<folder>/ }],
     ['{ "online": "redis:x" }', { code: 'app/bad-url', hint: /lmdb:<folder>/ }],
     ['{ "registry": "sqlite:" }', { code: 'app/bad-url' }],
+    ...['.samewise/log', 'file:x?share=0', 'file:x?share=1.1', 'file:x?days=0', 'file:x?day=1'].map(
+      (url): [string, object] => [
+        JSON.stringify({ featureLog: url }),
+        { code: 'app/bad-url', hint: /share=0.001/ },
+      ],
+    ),
     ['{ "schemas": "registry" }', { code: 'app/bad-url', hint: /schema registry/ }],
     ...[
       'kafka',

@@ -27,7 +27,7 @@ const program = compileView(catalogOf(DEFINITIONS), 'counts');
 const key = encodeKey([7n], program.keyDtypes);
 const counter = { pages() {}, bytes() {} };
 const SMALL_PAGES = { pageBytes: 300, indexBytes: 200, minRows: 2, minEntries: 2 };
-const page = { view: program.id, key, program, reads: [0, 1], readUs: 200 };
+const page = { view: program.id, key, program, reads: [0, 1], readUs: 200, tells: false };
 
 async function filled(events: number) {
   const online = memoryOnline();

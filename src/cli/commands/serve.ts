@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { SamewiseError } from '../../base/errors.ts';
 import { command, whole, withApp } from '../command.ts';
 import { healthNotes } from '../health_notes.ts';
 import { duration } from '../output.ts';
@@ -24,8 +25,7 @@ export function serve(program: Command): void {
               out.note(
                 `${source}: ${error instanceof Error ? error.message : String(error)}; tried again in ${duration(restMs)}`,
               ),
-            onFailure: (error, { method, url }) =>
-              out.note(`${method} ${url}: ${error instanceof Error ? error.stack : String(error)}`),
+            onFailure: (error, { method, url }) => out.note(`${method} ${url}: ${told(error)}`),
           });
           out.result(
             { url: server.url },
@@ -39,4 +39,10 @@ export function serve(program: Command): void {
         }),
       ),
   );
+}
+
+/** An error with a code says what it is about; any other says where it came from. */
+function told(error: unknown): string {
+  if (error instanceof SamewiseError) return `${error.code}: ${error.message}`;
+  return error instanceof Error ? String(error.stack) : String(error);
 }

@@ -2,10 +2,12 @@
 import type { Clock } from '../../base/clock.ts';
 import { sourceOf } from '../../model/index.ts';
 import type { OfflineStore, Running, TrainingRequest, TrainingResult } from '../contract.ts';
+import type { FeatureLogFiles } from '../feature_log_contract.ts';
 import type { HistoryLog } from '../history_contract.ts';
 import { readDeliveries } from './deliveries.ts';
 import { openEngine, withConnection } from './engine.ts';
 import { estimateSource } from './estimate.ts';
+import { openFeatureLog } from './feature_log.ts';
 import { Feeds } from './feed.ts';
 import { keyedHistory } from './history.ts';
 import { machineDisk } from './history_disk.ts';
@@ -49,6 +51,8 @@ export interface DuckdbStoreOptions {
 /** The offline store together with the history of streams, which every scan of it reads. */
 export interface DuckdbStore extends OfflineStore {
   readonly historyLog: HistoryLog;
+  /** The feature log in a folder, which need not exist yet. */
+  featureLog(folder: string): FeatureLogFiles;
 }
 
 /** Opens the offline store. Close it to give back memory and temporary files. */
@@ -71,6 +75,7 @@ export async function openDuckdbStore(options: DuckdbStoreOptions): Promise<Duck
   const { feeds } = context;
   return {
     historyLog: openHistoryLog({ engine, feeds, historyDir, clock, disk: machineDisk }),
+    featureLog: (folder) => openFeatureLog(engine, folder),
     train: (request) => train(context, request),
     rebuild: (path, output, running) => rebuild(context, path, output, running),
     verify: async (path) => {
