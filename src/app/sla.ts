@@ -12,6 +12,7 @@ import type {
   LevelState,
   ServiceLevel,
 } from '../registry/health_contract.ts';
+import { UNSEEN_AFTER_US } from '../registry/service_level.ts';
 import { liveSources, viewsOfSource } from './live_sources.ts';
 import { streamStatus } from './stream_status.ts';
 import { type Streaming, sleep } from './streaming.ts';
@@ -19,8 +20,6 @@ import { type Streaming, sleep } from './streaming.ts';
 const LOOK_MS = 5_000;
 /** Where nothing changes it is written so often that somebody looked. */
 const WRITE_US = US_PER_MINUTE;
-/** After so long without a look that was written nobody can say how it was meanwhile. */
-const GAP_US = 3 * US_PER_MINUTE;
 /** How far back changes are kept. */
 const KEEP_US = 90 * US_PER_DAY;
 const TURN = 'look at service levels';
@@ -66,7 +65,7 @@ export function nextLevels(
     const { view, version, feature, state, lag_ms } = look;
     const of = { view, version, feature };
     const was = known.get(levelName(look));
-    const unseen = was !== undefined && nowUs - was.lookedUs > GAP_US;
+    const unseen = was !== undefined && nowUs - was.lookedUs > UNSEEN_AFTER_US;
     if (unseen && was.state !== 'unknown')
       changes.push({ ...of, atUs: was.lookedUs, state: 'unknown', lag_ms: null });
     const stateBefore = unseen ? 'unknown' : was?.state;

@@ -1,6 +1,8 @@
 /** Defining features over HTTP, and reading what is registered. */
 import type { FastifyInstance } from 'fastify';
+import { formatInstant, type InstantUs } from '../base/time.ts';
 import { entityOf, featureIndex, lineageOf, printRef, viewOf } from '../model/index.ts';
+import { type KeptPromise, keptPromise } from '../registry/service_level.ts';
 import type { Schema } from '../types/batch.ts';
 import { printDtype } from '../types/dtype.ts';
 import type { Context } from './context.ts';
@@ -16,7 +18,7 @@ import {
 import { refuseTaken, sqlFeature } from './sql_feature.ts';
 
 export function featuresRoutes(app: FastifyInstance, context: Context): void {
-  const { defineFeature, definitions, registry } = context;
+  const { clock, defineFeature, definitions, registry } = context;
 
   app.post<{ Body: DefineBody }>(
     '/api/v1/features',
@@ -53,6 +55,10 @@ export function featuresRoutes(app: FastifyInstance, context: Context): void {
         ({ kind, name, state }) => kind === view.kind && name === view.name && state === 'current',
       )!.version;
       const ref = printRef(view.name, feature.name);
+      const kept =
+        view.kind === 'featureView'
+          ? keptPromise(view, version, feature.name, await registry.serviceLevels(), clock.nowUs())
+          : null;
       return {
         ref,
         entity: view.kind === 'featureView' ? view.entity : null,
@@ -61,6 +67,7 @@ export function featuresRoutes(app: FastifyInstance, context: Context): void {
         owner: view.owner,
         tags: { ...view.tags, ...feature.tags },
         version,
+        freshness: kept && freshnessOf(kept),
         definition: feature,
         lineage: lineageOf(catalog, ref),
       };
@@ -87,6 +94,11 @@ export function featuresRoutes(app: FastifyInstance, context: Context): void {
       }),
     };
   });
+}
+
+function freshnessOf({ within_ms, state, sinceUs, lookedUs, lag_ms }: KeptPromise): object {
+  const at = (us: InstantUs | null) => (us === null ? null : formatInstant(us));
+  return { within_ms, state, since: at(sinceUs), looked_at: at(lookedUs), lag_ms };
 }
 
 function typesOf(fields: Schema): Record<string, string> {

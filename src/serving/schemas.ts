@@ -377,6 +377,17 @@ const FeatureParams = Type.Object({
 });
 export type FeatureParams = Static<typeof FeatureParams>;
 
+const MaybeTime = Type.Union([Type.String(), Type.Null()]);
+const Freshness = Type.Object({
+  within_ms: Type.Number({ description: 'How long an event may wait.', examples: [5000] }),
+  state: choice(['fresh', 'stale', 'unknown'], 'unknown: nobody has looked lately.'),
+  since: MaybeTime,
+  looked_at: MaybeTime,
+  lag_ms: Type.Union([Type.Number(), Type.Null()], {
+    description: 'For how long an event had been waiting then.',
+  }),
+});
+
 export const featureSchema = {
   operationId: 'showFeature',
   tags: ['features'],
@@ -396,6 +407,10 @@ export const featureSchema = {
         owner: Type.String(),
         tags: Type.Record(Type.String(), Type.String()),
         version: Type.Integer(),
+        freshness: Type.Union([Freshness, Type.Null()], {
+          description:
+            'What the feature or its view promises, and how it was last seen to be kept.',
+        }),
         definition: Type.Unknown({ description: 'The feature as the model keeps it.' }),
         lineage: Type.Unknown({
           description: 'Sources and columns, features, services and models.',

@@ -201,6 +201,9 @@ export function memoryRegistry(definitions: readonly Definition[]): Registry & {
     async load() {
       return [...registered];
     },
+    async serviceLevels() {
+      return [];
+    },
     async search(text: string, filter: { entity?: string } = {}, limit = 100) {
       const hits = registered.flatMap((r) =>
         r.definition.kind !== 'featureView' || r.state !== 'current'

@@ -1,5 +1,7 @@
 import type { Command } from 'commander';
+import type { App } from '../../app/open.ts';
 import { formatDuration } from '../../base/duration.ts';
+import { formatInstant } from '../../base/time.ts';
 import { printExpr } from '../../expr/index.ts';
 import type {
   Catalog,
@@ -11,6 +13,7 @@ import type {
 import { featureIndex, lineageOf, parseRef, viewOf } from '../../model/index.ts';
 import { currentCatalog } from '../../plan/index.ts';
 import type { FeatureHit } from '../../registry/contract.ts';
+import { type KeptPromise, keptPromise } from '../../registry/service_level.ts';
 import { command, whole, withApp } from '../command.ts';
 import { type Output, table } from '../output.ts';
 
@@ -54,9 +57,7 @@ export function features(program: Command): void {
     ])
       .argument('<view:feature>')
       .action((ref: string, _options, self: Command) =>
-        withApp(self, async ({ app, out }) =>
-          show(out, currentCatalog(await app.registry.load()), ref),
-        ),
+        withApp(self, async ({ app, out }) => show(app, out, ref)),
       ),
   );
   program.addCommand(group);
@@ -76,12 +77,21 @@ function list(self: Command, words: string, { limit, ...filter }: Filter): Promi
   });
 }
 
-function show(out: Output, catalog: Catalog, ref: string): void {
+async function show({ registry, clock }: App, out: Output, ref: string): Promise<void> {
+  const registered = await registry.load();
+  const catalog: Catalog = currentCatalog(registered);
   const { view: viewName, feature: featureName } = parseRef(ref);
   const view = viewOf(catalog, viewName);
   const feature = view.features[featureIndex(view, featureName)]!;
   const lineage = lineageOf(catalog, ref);
-  out.result({ ref, view: view.name, owner: view.owner, feature, lineage }, () =>
+  const { version } = registered.find(
+    ({ kind, name, state }) => kind === view.kind && name === view.name && state === 'current',
+  )!;
+  const freshness =
+    view.kind === 'featureView'
+      ? keptPromise(view, version, featureName, await registry.serviceLevels(), clock.nowUs())
+      : null;
+  out.result({ ref, view: view.name, owner: view.owner, feature, freshness, lineage }, () =>
     table(
       ['what', ''],
       [
@@ -91,6 +101,7 @@ function show(out: Output, catalog: Catalog, ref: string): void {
         ['owner', view.owner],
         ['meaning', meaningOf(view, feature)],
         ['default', feature.default === null ? '' : JSON.stringify(feature.default)],
+        ['freshness', freshness === null ? '' : printFreshness(freshness)],
         ['entities', lineage.entities.join(', ')],
         [
           'computed from',
@@ -104,6 +115,11 @@ function show(out: Output, catalog: Catalog, ref: string): void {
       ].filter(([, value]) => value !== ''),
     ),
   );
+}
+
+function printFreshness({ within_ms, state, sinceUs }: KeptPromise): string {
+  const since = sinceUs === null ? '' : ` since ${formatInstant(Math.floor(sinceUs / 1e6) * 1e6)}`;
+  return `${state}${since}, within ${formatDuration(within_ms * 1000)}`;
 }
 
 /** `avg(amount) over 7d`, in words close to the definition. */
