@@ -12,7 +12,7 @@ import type {
   LevelState,
   ServiceLevel,
 } from '../registry/health_contract.ts';
-import { UNSEEN_AFTER_US } from '../registry/service_level.ts';
+import { UNSEEN_AFTER_US } from '../serving/kept_promise.ts';
 import { liveSources, viewsOfSource } from './live_sources.ts';
 import { streamStatus } from './stream_status.ts';
 import { type Streaming, sleep } from './streaming.ts';

@@ -2,10 +2,10 @@
 import type { FastifyInstance } from 'fastify';
 import { formatInstant, type InstantUs } from '../base/time.ts';
 import { entityOf, featureIndex, lineageOf, printRef, viewOf } from '../model/index.ts';
-import { type KeptPromise, keptPromise } from '../registry/service_level.ts';
 import type { Schema } from '../types/batch.ts';
 import { printDtype } from '../types/dtype.ts';
 import type { Context } from './context.ts';
+import { type KeptPromise, keptPromise } from './kept_promise.ts';
 import {
   type DefineBody,
   defineSchema,

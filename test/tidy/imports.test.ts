@@ -34,6 +34,7 @@ const PURE_LIBRARIES = ['@noble/hashes', 'acorn', 'acorn-walk'];
 /** Rooms with a contract and adapters: all but these files of theirs is an adapter, which only app/ names. */
 const CONTRACTS = [
   'registry/contract.ts',
+  'registry/health_contract.ts',
   'offline/contract.ts',
   'offline/feature_log_contract.ts',
   'offline/history_contract.ts',

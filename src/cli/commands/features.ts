@@ -13,7 +13,7 @@ import type {
 import { featureIndex, lineageOf, parseRef, viewOf } from '../../model/index.ts';
 import { currentCatalog } from '../../plan/index.ts';
 import type { FeatureHit } from '../../registry/contract.ts';
-import { type KeptPromise, keptPromise } from '../../registry/service_level.ts';
+import { type KeptPromise, keptPromise } from '../../serving/kept_promise.ts';
 import { command, whole, withApp } from '../command.ts';
 import { type Output, table } from '../output.ts';
 

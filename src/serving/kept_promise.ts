@@ -1,7 +1,7 @@
-/** What the registry knows of a feature's promise of freshness. */
+/** A feature's promise of freshness, as it was last seen to be kept. */
 import { type InstantUs, US_PER_MINUTE } from '../base/time.ts';
 import type { FeatureView } from '../model/definitions.ts';
-import type { LevelState, ServiceLevel } from './health_contract.ts';
+import type { LevelState, ServiceLevel } from '../registry/health_contract.ts';
 
 /** After so long without a look that was written nobody can say how it was meanwhile. */
 export const UNSEEN_AFTER_US = 3 * US_PER_MINUTE;
