@@ -1,7 +1,8 @@
 /** Sources that are registered, and the live views of each: what a stream works for. */
 import { nearest, SamewiseError } from '../base/errors.ts';
-import type { Source, ViewProgram } from '../model/index.ts';
+import type { FeatureView, Source, ViewProgram } from '../model/index.ts';
 import type { Registered, Registry } from '../registry/contract.ts';
+import type { LiveViews } from '../stream/partition.ts';
 import { type LiveView, liveViews } from './live_views.ts';
 
 /** The current sources; of `names`, in their order, where they are given. Throws `app/unknown-source`. */
@@ -42,18 +43,58 @@ export function viewsOfSource(registered: readonly Registered[], source: string)
 }
 
 /** Asks for the live views of a source again and again, and compiles them only when the registry has changed. */
-export function followViews(
-  registry: Registry,
-  source: string,
-): () => Promise<readonly ViewProgram[]> {
+export function followViews(registry: Registry, source: string): () => Promise<LiveViews> {
   let head = -1;
-  let programs: readonly ViewProgram[] = [];
+  let views: LiveViews = { programs: [], lookedUp: new Set(), sources: [] };
   return async () => {
     const now = await registry.head();
     if (now !== head) {
-      programs = viewsOfSource(await registry.load(), source).map(({ program }) => program);
+      views = liveViewsOf(await registry.load(), source);
       head = now;
     }
-    return programs;
+    return views;
   };
+}
+
+function liveViewsOf(registered: readonly Registered[], source: string): LiveViews {
+  const programs = viewsOfSource(registered, source).map(({ program }) => program);
+  const sources = sourcesLookedUpBy(registered, source, programs);
+  return { programs, lookedUp: lookedUpViews(registered), sources };
+}
+
+/** Ids of the views that live views look up. */
+export function lookedUpViews(registered: readonly Registered[]): Set<string> {
+  const versions = new Map(
+    registered
+      .filter(({ kind }) => kind === 'featureView')
+      .map(({ name, version, fingerprint }) => [`${name} ${version}`, fingerprint.slice(0, 16)]),
+  );
+  const ids = new Set<string>();
+  for (const { kind, state, pins } of registered) {
+    if (kind !== 'featureView' || state === 'retired') continue;
+    for (const [object, version] of Object.entries(pins)) {
+      const [pinned, name] = object.split('/');
+      const id = pinned === 'featureView' ? versions.get(`${name} ${version}`) : undefined;
+      if (id !== undefined) ids.add(id);
+    }
+  }
+  return ids;
+}
+
+/** The sources of the views that a source looks up by its current definition, and that its live views pin. */
+function sourcesLookedUpBy(
+  registered: readonly Registered[],
+  name: string,
+  programs: readonly ViewProgram[],
+): Source[] {
+  const sources = liveSources(registered, null);
+  const lookups = sources.find((source) => source.name === name)?.lookups ?? [];
+  const views = new Set(lookups.map(({ view }) => view));
+  const names = new Set(
+    programs.flatMap((program) => program.lookups.map((lookup) => lookup.program.source.name)),
+  );
+  for (const { kind, state, definition } of registered)
+    if (kind === 'featureView' && state === 'current' && views.has(definition.name))
+      names.add((definition as FeatureView).source);
+  return sources.filter((source) => names.has(source.name));
 }

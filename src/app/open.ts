@@ -58,7 +58,7 @@ export async function openApp(options: {
     const openStreams = async (): Promise<Streaming> => {
       const log = await openLog(config, online, clock, options.environment);
       opened.push(log);
-      return { registry, online, history, clock, log, decoder: await decodersOf(config) };
+      return { registry, online, offline, history, clock, log, decoder: await decodersOf(config) };
     };
     const streaming = () => (streams ??= openStreams());
     return {

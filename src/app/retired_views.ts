@@ -1,6 +1,7 @@
 /** View versions that nobody names any more: their pages go. */
 import type { OnlineStore } from '../online/contract.ts';
 import type { Registered, Registry } from '../registry/contract.ts';
+import { builtViewOf } from '../stream/built.ts';
 import { indexViewOf } from '../stream/row_index.ts';
 import { forgetView, readWatermark } from './materialize_state.ts';
 
@@ -47,6 +48,7 @@ export async function dropRetired(
   // First, for a run that is cut off here must not leave half a view that is said to be whole.
   await forgetView(online, id);
   await online.dropView(indexViewOf({ id }));
+  await online.dropView(builtViewOf({ id }));
   await online.dropView(id);
   return keys;
 }

@@ -1,6 +1,7 @@
 /** What everything that has to do with streams works with. */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Clock } from '../base/clock.ts';
+import type { OfflineStore } from '../offline/contract.ts';
 import type { HistoryLog } from '../offline/history_contract.ts';
 import type { OnlineStore } from '../online/contract.ts';
 import type { Registry } from '../registry/contract.ts';
@@ -11,6 +12,7 @@ import type { OpenDecoder } from './open_log.ts';
 export interface Streaming {
   readonly registry: Registry;
   readonly online: OnlineStore;
+  readonly offline: Pick<OfflineStore, 'history'>;
   readonly history: HistoryLog;
   readonly log: EventLog;
   readonly decoder: OpenDecoder;

@@ -7,6 +7,7 @@ import { readCheckpoint } from '../stream/checkpoint.ts';
 import type { EventLog, RecordPlace } from '../stream/contract.ts';
 import { readControl, topicOf } from '../stream/control.ts';
 import type { Decoder, SchemaChange } from '../stream/decode/index.ts';
+import { LookUps } from '../stream/lookups.ts';
 import type { StreamObserver } from '../stream/observer.ts';
 import { Worker } from '../stream/worker.ts';
 import { followViews, liveSources, viewsOfSource } from './live_sources.ts';
@@ -157,29 +158,51 @@ async function hasRecords(log: EventLog, topic: string): Promise<boolean> {
 
 /**
  * Applies what lies at these places in this process, beside whatever workers there are (they then find it done), and puts it into
- * history.
+ * history; first what the source looks up, which it would else wait for.
  */
 export async function applyHere(
   app: Streaming,
   source: Source,
   places: readonly RecordPlace[],
 ): Promise<void> {
+  const { sources } = await followViews(app.registry, source.name)();
+  const own = startHere(app, source);
+  const streamed: Source[] = [];
+  for (const other of sources) if (await hasRecords(app.log, topicOf(other))) streamed.push(other);
+  const others = streamed.map((other) => startHere(app, other));
+  const all = [own, ...others];
+  try {
+    await Promise.race([own.worker.reached(places), ...all.map(({ running }) => running)]);
+  } finally {
+    // What is looked up is in history before what looks it up is to follow.
+    for (const { end } of others) await end();
+    await own.end();
+  }
+}
+
+/** A worker in a group of its own: it need not wait for a partition that another one reads. */
+function startHere(app: Streaming, source: Source) {
   const done = new AbortController();
-  // A group of its own: it need not wait for a partition that another one reads.
+  const group = `${GROUP}-${randomUUID()}`;
   const worker = workerFor(
     app,
     source,
     app.decoder(source, () => {}),
-    `${GROUP}-${randomUUID()}`,
+    group,
     {},
   );
   const running = worker.run(done.signal);
-  await Promise.race([worker.reached(places), running]).finally(() => done.abort());
-  await running;
+  // Whoever waits for it is told; until then it is no failure that nobody has heard of.
+  running.catch(() => {});
+  const end = () => {
+    done.abort();
+    return running;
+  };
+  return { worker, running, end };
 }
 
 function workerFor(
-  { registry, online, history, log, clock }: Streaming,
+  { registry, online, offline, history, log, clock }: Streaming,
   source: Source,
   decoder: Decoder,
   group: string,
@@ -190,6 +213,7 @@ function workerFor(
     log,
     decoder,
     online,
+    offline,
     history,
     views: followViews(registry, source.name),
     clock,
@@ -201,10 +225,11 @@ function workerFor(
 }
 
 async function isApplied(
-  { registry, online }: Streaming,
+  app: Streaming,
   source: Source,
   places: readonly RecordPlace[],
 ): Promise<boolean> {
+  const { registry, online } = app;
   const last = new Map<string, bigint>();
   for (const { partition, position } of places)
     if (position > (last.get(partition) ?? -1n)) last.set(partition, position);
@@ -213,7 +238,10 @@ async function isApplied(
     for (const [partition, position] of last) {
       const place = { source: source.name, partition, viewId: program.id };
       const at = (await readCheckpoint(online, place, control))?.at ?? null;
-      if (at === null || at.position < position) return false;
+      if (at !== null && at.position >= position) continue;
+      // What it looks up is still to be built: reads of it are not what they will be before that.
+      if (!(await new LookUps(app).isUnbuilt(program))) return false;
+      break;
     }
   }
   return true;

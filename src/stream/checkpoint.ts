@@ -16,11 +16,22 @@ const MAX_MARKS = 256;
 /** A view's checkpoint with what its writer had seen: the number of the last rewind, and of the last hand-over. */
 interface Stored extends Seen {
   readonly at: Written | null;
+  readonly whole?: boolean;
 }
 
 interface Seen {
   readonly rewind: number;
   readonly handed: number;
+}
+
+/** How far the pages of a view are. */
+export interface Progress {
+  readonly at: Checkpoint | null;
+  /**
+   * Whether the pages have all that history has up to there, or once will have. Where it is false they may lack what came late,
+   * or what there was before the view, until it is materialised.
+   */
+  readonly whole: boolean;
 }
 
 /** A view handed over from materialisation to the stream: how far history was, by partition; nowhere in the others. */
@@ -44,13 +55,15 @@ export async function readCheckpoint(
   online: OnlineStore,
   { source, partition, viewId }: CheckpointPlace,
   control: Control,
-): Promise<{ at: Checkpoint | null } | null> {
+): Promise<Progress | null> {
   const handOver = await readHandOver(online, source, viewId);
   const stored = await readJson<Stored>(online, nameOf(source, partition, viewId));
-  if (stored !== null)
-    return { at: setBack(stored.at && read(stored.at), stored, partition, control, handOver) };
+  if (stored !== null) {
+    const progress = { at: stored.at && read(stored.at), whole: stored.whole ?? false };
+    return setBack(progress, stored, partition, control, handOver);
+  }
   if (handOver === null) return null;
-  return { at: handOver.to.get(partition) ?? null };
+  return { at: handOver.to.get(partition) ?? null, whole: true };
 }
 
 /**
@@ -60,37 +73,37 @@ export async function readCheckpoint(
 export async function writeCheckpoint(
   online: OnlineStore,
   { source, partition, viewId }: CheckpointPlace,
-  at: Checkpoint | null,
+  { at, whole }: Progress,
   { rewind, handed }: Seen,
 ): Promise<void> {
   const name = nameOf(source, partition, viewId);
   const stored = await readJson<Stored>(online, name);
   if (stored !== null && stored.rewind >= rewind && stored.handed >= handed) {
     const before = stored.at && read(stored.at);
-    if (at === null || (before !== null && before.position >= at.position)) return;
+    const mends = whole && stored.whole !== true && before?.position === at?.position;
+    if (!mends && (at === null || (before !== null && before.position >= at.position))) return;
     // It has followed more than this one: what is left of this one's is for it to say.
     if (stored.rewind > rewind || stored.handed > handed) return;
   }
-  const next: Stored = { at: at && write(at), rewind, handed };
+  const next: Stored = { at: at && write(at), whole, rewind, handed };
   await writeJson(online, name, next);
 }
 
 /** What is left of a checkpoint after the rewinds and the hand-over that came since `seen`. */
 export function setBack(
-  at: Checkpoint | null,
+  { at, whole }: Progress,
   seen: Seen,
   partition: string,
   control: Control,
   handOver: HandOver | null,
-): Checkpoint | null {
+): Progress {
   let least = at;
   for (const { generation, to } of control.rewinds) {
     const target = generation > seen.rewind ? to.get(partition) : undefined;
     if (target !== undefined) least = lesser(least, target);
   }
-  if (handOver !== null && handOver.number > seen.handed)
-    least = lesser(least, handOver.to.get(partition) ?? null);
-  return least;
+  if (handOver === null || handOver.number <= seen.handed) return { at: least, whole };
+  return { at: lesser(least, handOver.to.get(partition) ?? null), whole: true };
 }
 
 /** The one that is less far; null is nowhere. */
@@ -102,7 +115,8 @@ export function lesser(a: Checkpoint | null, b: Checkpoint | null): Checkpoint |
 /**
  * Hands a view over from materialisation to the stream: its pages have all that `state` had, which was read before its build
  * began. `first`: it had no pages before, or none that count. A worker that saw it before that began it where history was
- * then; so this tells it to begin where `state` was. Otherwise a checkpoint only moves forward.
+ * then; so this tells it to begin where `state` was. So it does where pages lacked what only a build brings. Otherwise a checkpoint
+ * only moves forward.
  */
 export async function handOver(
   online: OnlineStore,
@@ -113,20 +127,26 @@ export async function handOver(
   }: { readonly source: string; readonly viewId: string; readonly first: boolean },
   state: HistoryState,
 ): Promise<void> {
-  if (first) {
+  const control = await readControl(online, source);
+  let lacks = false;
+  for (const partition of state.partitions.keys()) {
+    const before = await readCheckpoint(online, { source, viewId, partition }, control);
+    lacks ||= before?.whole === false;
+  }
+  if (first || lacks) {
     const number = ((await readHandOver(online, source, viewId))?.number ?? 0) + 1;
     const to = [...state.partitions].map(([partition, at]) => [partition, write(at)] as const);
     await writeJson(online, handedName(source, viewId), { number, to } satisfies StoredHandOver);
     return;
   }
-  const control = await readControl(online, source);
   const handed = (await readHandOver(online, source, viewId))?.number ?? 0;
   for (const [partition, { position, arrivalUs, newestUs }] of state.partitions) {
     const place = { source, viewId, partition };
     const before = await readCheckpoint(online, place, control);
     if (before?.at && before.at.position >= position) continue;
     const seen = { rewind: control.generation, handed };
-    await writeCheckpoint(online, place, { position, arrivalUs, newestUs }, seen);
+    const at = { position, arrivalUs, newestUs };
+    await writeCheckpoint(online, place, { at, whole: true }, seen);
   }
 }
 

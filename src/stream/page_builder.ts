@@ -27,6 +27,7 @@ import {
 } from '../timeline/index.ts';
 import { columnOf, gather } from '../types/column.ts';
 import { applyToPages } from './apply.ts';
+import { raiseBuilt } from './built.ts';
 import { type Change, changesByKey } from './changes.ts';
 import { nameOfKey } from './evaluate.ts';
 import { mergePlaces, type RowPlace, readPlaces } from './row_index.ts';
@@ -163,6 +164,7 @@ class PageBuilder {
   ): Promise<void> {
     const { program } = this.#request;
     this.#seeNewest(batch);
+    if (program.source.mutable) await this.#sayBuilt(batch);
     for (let from = 0; from < batch.keys.length; from += KEYS_A_WRITE) {
       const keys = batch.keys.slice(from, from + KEYS_A_WRITE);
       const { heads, replaceable } = await find(keys);
@@ -284,6 +286,16 @@ class PageBuilder {
     const { online, program } = this.#request;
     const [ids, places] = placesOf(batch, from, to);
     const overtaken = await mergePlaces(online, program, ids, places);
+    if (overtaken.length > 0) {
+      const now = await readPlaces(
+        online,
+        program,
+        overtaken.map((i) => ids[i]!),
+      );
+      // When they left is not to be seen in these pages.
+      const lefts = now.map((place) => place?.arrivalUs ?? Number.NEGATIVE_INFINITY);
+      await raiseBuilt(online, program, Math.max(...lefts));
+    }
     const out = overtaken.flatMap((i): Change[] => {
       const { key, timeUs, arrivalUs } = places[i]!;
       return key === null ? [] : [{ key, timeUs, arrivalUs, id: ids[i]!, row: -1, position: 0n }];
@@ -291,6 +303,17 @@ class PageBuilder {
     if (out.length === 0) return;
     const { columns } = noEvents(program.layout);
     await applyToPages(online, program, changesByKey(null, columns, out));
+  }
+
+  /** Of pages that are to be written: how new the history is that they are made from. */
+  async #sayBuilt({ events }: Pick<KeyedEvents, 'events'>): Promise<void> {
+    const { online, log, program } = this.#request;
+    const { partitions } = await log.state(program.source.name);
+    const arrivals = events.arrivalUs ?? events.timeUs;
+    let untilUs = Number.NEGATIVE_INFINITY;
+    for (const { arrivalUs } of partitions.values()) untilUs = Math.max(untilUs, arrivalUs);
+    for (let row = 0; row < events.length; row++) untilUs = Math.max(untilUs, arrivals[row]!);
+    if (untilUs > Number.NEGATIVE_INFINITY) await raiseBuilt(online, program, untilUs);
   }
 
   /** A lost key is counted when it is settled. */
@@ -378,8 +401,9 @@ class PageBuilder {
 
   /** History has nothing of the key: its page goes, or keeps what history cannot have yet. */
   async #settleVanished(key: Uint8Array, head: Head): Promise<void> {
-    const { layout } = this.#request.program;
+    const { layout, source } = this.#request.program;
     const next = nextOf(this.#request.program, head);
+    if (source.mutable) await this.#sayBuilt({ events: noEvents(layout) });
     const positions = next === null ? null : readPositions(layout, head.bytes);
     if (positions === null || boundOf(positions, this.#state!) === null) {
       if (await this.#remove(key, head.version)) this.counts.removed++;

@@ -8,6 +8,7 @@ import {
   addMark,
   type HandOver,
   lesser,
+  type Progress,
   readCheckpoint,
   readHandOver,
   setBack,
@@ -15,8 +16,23 @@ import {
 } from './checkpoint.ts';
 import type { Control } from './control.ts';
 import { continues, firstAfter, HistoryBuffer } from './history_buffer.ts';
+import type { LookUps, Moment } from './lookups.ts';
 import type { StreamObserver } from './observer.ts';
 import type { ReadBatch } from './read_batch.ts';
+import { enriched } from './read_batch.ts';
+
+/** How often it is looked whether what is waited for has come: at first, and at most. */
+const FIRST_PAUSE_MS = 5;
+const MOST_PAUSE_MS = 100;
+
+/** The live views of a source, and what belongs to them. */
+export interface LiveViews {
+  readonly programs: readonly ViewProgram[];
+  /** Ids of those that other sources look up: their pages take late events, too, and say at once how far they are. */
+  readonly lookedUp: ReadonlySet<string>;
+  /** The sources of what the source itself looks up. */
+  readonly sources: readonly Source[];
+}
 
 /** What a partition works with. */
 export interface PartitionSetup {
@@ -25,6 +41,12 @@ export interface PartitionSetup {
   readonly history: HistoryLog;
   readonly observer: StreamObserver;
   readonly clock: Clock;
+  readonly lookUps: LookUps;
+  /** How long a batch waits for what it looks up, before the other views go on without those that wait. */
+  readonly patienceMs: number;
+  readonly sleep: (ms: number, signal?: AbortSignal) => Promise<void>;
+  /** Aborts when the worker is to end: nothing is waited for then. */
+  readonly stopping: AbortSignal;
   /** Runs what may fail, again and again for a while. */
   readonly retry: <T>(what: string, body: () => T | Promise<T>) => Promise<T>;
 }
@@ -34,8 +56,21 @@ interface PageSink {
   readonly program: ViewProgram;
   /** All up to here is in the pages. */
   at: Checkpoint | null;
+  /** See `Progress`. */
+  whole: boolean;
+  /** See `LiveViews`. */
+  lookedUp: boolean;
+  /** What it looks up is not there yet: it goes on from `at` when it is. Null: it does not wait. */
+  waits: Waits | null;
   /** The number of the last hand-over that it has followed. */
   handed: number;
+}
+
+interface Waits {
+  /** It does not count as behind: what it looks up is not built yet, and may not be for long. */
+  readonly unbuilt: boolean;
+  /** Whether it may go on. */
+  readonly isOver: () => Promise<boolean>;
 }
 
 export class PartitionReader {
@@ -54,6 +89,14 @@ export class PartitionReader {
   /** The number of the last rewind that the views have followed. */
   #generation: number;
   #committing: Promise<void> = Promise.resolve();
+  /** The commit that waits for its turn. */
+  #queued: Promise<void> | null = null;
+  /** Of what the source itself looks up: see `LiveViews`. */
+  #sources: readonly Source[] = [];
+  /** Ends of the partition that were seen, and when, by the monotonic clock: until then all before them was in the log. */
+  #seen: { readonly next: bigint; readonly ms: number }[] = [];
+  /** When all that is in the history buffer was in the log, at the latest. */
+  #bufferedInLogMs = Number.NEGATIVE_INFINITY;
 
   private constructor(
     setup: PartitionSetup,
@@ -71,7 +114,7 @@ export class PartitionReader {
   static async open(
     setup: PartitionSetup,
     partition: string,
-    views: readonly ViewProgram[],
+    views: LiveViews,
     control: Control,
   ): Promise<PartitionReader> {
     const durable = await historyOf(setup, partition);
@@ -88,24 +131,29 @@ export class PartitionReader {
   }
 
   /** Takes up new views, lets go of those that live no more, and follows rewinds. True: reading has to begin anew. */
-  async follow(views: readonly ViewProgram[], control: Control): Promise<boolean> {
+  async follow(views: LiveViews, control: Control): Promise<boolean> {
+    const { programs, lookedUp, sources } = views;
+    this.#sources = sources;
     for (const id of this.#views.keys())
-      if (!views.some((view) => view.id === id)) this.#views.delete(id);
+      if (!programs.some((view) => view.id === id)) this.#views.delete(id);
     for (const [id, sink] of this.#views) {
       const handOver = await this.#handOverOf(id);
       const seen = { rewind: this.#generation, handed: sink.handed };
-      sink.at = setBack(sink.at, seen, this.partition, control, handOver);
+      Object.assign(sink, setBack(sink, seen, this.partition, control, handOver));
       sink.handed = handOver?.number ?? 0;
+      sink.lookedUp = lookedUp.has(id);
+      if (await sink.waits?.isOver()) sink.waits = null;
     }
-    for (const program of views) {
+    for (const program of programs) {
       if (this.#views.has(program.id)) continue;
       const handed = (await this.#handOverOf(program.id))?.number ?? 0;
       const found = await this.#setup.retry('read a checkpoint', () =>
         readCheckpoint(this.#setup.online, this.#place(program.id), control),
       );
       // A view of which nothing is said has of history what its materialisation will bring, and of the stream what comes after.
-      const at = found === null ? this.#buffer.durable : found.at;
-      this.#views.set(program.id, { program, at, handed });
+      const progress = found ?? this.#beginning();
+      const state = { handed, lookedUp: lookedUp.has(program.id), waits: null };
+      this.#views.set(program.id, { program, ...progress, ...state });
     }
     this.#generation = control.generation;
     // Said at once: once history has more, nobody could tell any more where the view began.
@@ -114,9 +162,15 @@ export class PartitionReader {
     return this.at !== null && (least === null || least.position < this.at.position);
   }
 
+  /** Of a view of which nobody has said anything. */
+  #beginning(): Progress {
+    const { durable } = this.#buffer;
+    return { at: durable, whole: durable === null && this.#setup.source.batch === null };
+  }
+
   #least(): Checkpoint | null {
     let least = this.#buffer.reached;
-    for (const { at } of this.#views.values()) least = lesser(least, at);
+    for (const { at, waits } of this.#views.values()) if (waits === null) least = lesser(least, at);
     return least;
   }
 
@@ -132,8 +186,22 @@ export class PartitionReader {
   /** How far all pages are. */
   get applied(): Checkpoint | null {
     let least = this.at;
-    for (const { at } of this.#views.values()) least = lesser(least, at);
+    for (const { at, waits } of this.#views.values())
+      if (waits === null || !waits.unbuilt) least = lesser(least, at);
     return least;
+  }
+
+  /** Takes note of where the partition ends now. */
+  see(next: bigint): void {
+    const last = this.#seen.at(-1);
+    if (last !== undefined && last.next >= next) return;
+    this.#seen.push({ next, ms: this.#setup.clock.monotonicMs() });
+  }
+
+  /** When all up to here was in the log, at the latest. */
+  #momentOf({ position, arrivalUs }: Checkpoint): Moment {
+    const inLogMs = this.#seen.find(({ next }) => next > position)?.ms;
+    return { beforeUs: arrivalUs, inLogMs: inLogMs ?? this.#setup.clock.monotonicMs() };
   }
 
   /** How far history is. */
@@ -150,14 +218,21 @@ export class PartitionReader {
   async apply(batch: ReadBatch): Promise<void> {
     const { online, observer, clock, retry, source } = this.#setup;
     const place = { source: source.name, partition: this.partition };
-    for (const sink of this.#views.values()) {
-      if (!continues(batch, sink.at)) continue;
+    // Those that wait for others come last.
+    const sinks = [...this.#views.values()].sort(
+      (x, y) => Number(x.program.lookups.length > 0) - Number(y.program.lookups.length > 0),
+    );
+    for (const sink of sinks) {
+      if (sink.waits !== null || !continues(batch, sink.at)) continue;
       const { program } = sink;
       const first = firstAfter(batch.positions, sink.at);
       if (first < batch.positions.length) {
+        const whole = await this.#lookUp(sink, batch, first);
+        if (whole === null) continue;
         const made = await retry(`write pages of ${program.view.name}`, () =>
-          applyRows(online, program, batch, first),
+          applyRows(online, program, whole, first),
         );
+        if (!sink.lookedUp && batch.late?.includes(1, first)) sink.whole = false;
         for (const failed of made.failed)
           observer.failed?.({ ...place, view: program.view.name, ...failed });
         const { newestUs, arrivalUs } = batch.to;
@@ -166,9 +241,53 @@ export class PartitionReader {
         observer.applied?.({ ...place, ...view, newestUs, arrivalUs, appliedUs: clock.nowUs() });
       }
       sink.at = batch.to;
+      if (sink.lookedUp) await this.#keep(sink);
     }
     this.#buffer.add(batch);
+    this.#bufferedInLogMs = this.#momentOf(batch.to).inLogMs;
     if (this.#buffer.records > 0) this.bufferedSinceMs ??= clock.monotonicMs();
+    const { position } = batch.to;
+    this.#seen = this.#seen.filter(({ next }) => next > position);
+  }
+
+  /** The batch as a view is to see it; null if the view has to wait for what it looks up. */
+  async #lookUp(sink: PageSink, batch: ReadBatch, first: number): Promise<ReadBatch | null> {
+    const { program } = sink;
+    const { lookUps, patienceMs, retry } = this.#setup;
+    // A view that is looked up has all that arrived, or it would say what history does not.
+    const whole = sink.lookedUp && batch.late !== null ? { ...batch, late: null } : batch;
+    if (program.lookups.length === 0) return whole;
+    const moment = this.#momentOf(batch.to);
+    const what = `look up columns of ${program.view.name}`;
+    const arePagesReady = () => retry(what, () => lookUps.pagesAreReady(program, moment));
+    const ready = await this.#await(arePagesReady, (now) => now !== 'behind', patienceMs);
+    if (ready !== 'ready') {
+      const isOver = async () => (await arePagesReady()) === 'ready';
+      sink.waits = { unbuilt: ready === 'unbuilt', isOver };
+      return null;
+    }
+    const look = () => retry(what, () => lookUps.columns(program, batch, first, moment));
+    const columns = await this.#await(look, (found) => found !== null, patienceMs);
+    if (columns !== null) return enriched(whole, columns);
+    const sources = new Set(program.lookups.map((lookup) => lookup.program.source));
+    const isOver = () => retry(what, () => lookUps.historyIsReady(sources, moment));
+    sink.waits = { unbuilt: false, isOver };
+    return null;
+  }
+
+  /** Asks again and again until the answer will do, for a while; the last answer. */
+  async #await<T>(
+    ask: () => Promise<T>,
+    willDo: (answer: T) => boolean,
+    patienceMs: number,
+  ): Promise<T> {
+    const { clock, sleep, stopping } = this.#setup;
+    const untilMs = clock.monotonicMs() + patienceMs;
+    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(MOST_PAUSE_MS, 2 * pauseMs)) {
+      const answer = await ask();
+      if (willDo(answer) || stopping.aborted || clock.monotonicMs() >= untilMs) return answer;
+      await sleep(pauseMs, stopping);
+    }
   }
 
   /**
@@ -176,27 +295,45 @@ export class PartitionReader {
    * have said less since.
    */
   async keepCheckpoints(): Promise<void> {
+    for (const sink of this.#views.values()) await this.#keep(sink);
+  }
+
+  async #keep({ at, whole, program, handed }: PageSink): Promise<void> {
     const { online, retry } = this.#setup;
-    for (const sink of this.#views.values()) {
-      const { at, program, handed } = sink;
-      const seen = { rewind: this.#generation, handed };
-      await retry('keep a checkpoint', () =>
-        writeCheckpoint(online, this.#place(program.id), at, seen),
-      );
-    }
+    const seen = { rewind: this.#generation, handed };
+    await retry('keep a checkpoint', () =>
+      writeCheckpoint(online, this.#place(program.id), { at, whole }, seen),
+    );
   }
 
   /**
    * Commits what is buffered, after the commit before. If another worker was faster, the buffer is given up and `overtaken`
-   * says so; what the other has committed is then passed by.
+   * says so; what the other has committed is then passed by. History of what the source looks up comes first: who reads
+   * these rows from history finds all that they are to see.
    */
   commit(): Promise<void> {
-    const done = this.#committing.then(() => this.#commit());
+    if (this.#queued !== null) return this.#queued;
+    const done = this.#committing.then(() => {
+      this.#queued = null;
+      return this.#commit();
+    });
+    this.#queued = done;
     this.#committing = done.then(
       () => {},
       () => {},
     );
     return done;
+  }
+
+  /** Until history has what the rows up to here look up. False: it has not, and the worker is to end. */
+  #isLookedUpInHistory(to: Checkpoint): Promise<boolean> {
+    const { lookUps, retry } = this.#setup;
+    const moment = { beforeUs: to.arrivalUs, inLogMs: this.#bufferedInLogMs };
+    const isReady = () =>
+      retry('look at the history of what is looked up', () =>
+        lookUps.historyIsReady(this.#sources, moment),
+      );
+    return this.#await(isReady, (ready) => ready, Number.POSITIVE_INFINITY);
   }
 
   async #commit(): Promise<void> {
@@ -208,6 +345,10 @@ export class PartitionReader {
     const beganMs = clock.monotonicMs();
     let taken: boolean;
     try {
+      if (this.#sources.length > 0 && !(await this.#isLookedUpInHistory(commit.to))) {
+        this.#giveUp(commit.after);
+        return;
+      }
       taken = await retry('commit history', () => history.commit(commit));
     } catch (error) {
       // A later commit must not pass over what this one held.
@@ -263,7 +404,10 @@ export class PartitionReader {
       if (!lacks(sink.at)) continue;
       lost(sink.program.id, sink.at);
       // History's is the only state of arrivals and watermark that is known nearer to the log's beginning.
-      if (durable !== null && durable.position > sink.at!.position) sink.at = durable;
+      if (durable !== null && durable.position > sink.at!.position) {
+        sink.at = durable;
+        sink.whole = false;
+      }
     }
     this.beginAnew();
   }

@@ -3,6 +3,7 @@ import { SamewiseError } from '../base/errors.ts';
 import { eventIds, type Source } from '../model/index.ts';
 import type { Checkpoint, DeadLetter } from '../offline/history_contract.ts';
 import type { Batch } from '../types/batch.ts';
+import type { Column } from '../types/column.ts';
 import { arrivalOf } from './arrival.ts';
 import type { LogRecord } from './contract.ts';
 import type { Decoded, DecodedRow } from './decode/contract.ts';
@@ -96,6 +97,12 @@ export function readBatch(
     late: late?.subarray(0, good.length) ?? null,
     deadLetters: deadLetters.sort((a, b) => (a.position < b.position ? -1 : 1)),
   };
+}
+
+/** The batch with columns that were looked up for its rows. */
+export function enriched(batch: ReadBatch, columns: Readonly<Record<string, Column>>): ReadBatch {
+  const { length } = batch.rows;
+  return { ...batch, rows: { length, columns: { ...batch.rows.columns, ...columns } } };
 }
 
 function tooFarAhead({ name, eventTime }: Source): SamewiseError {

@@ -6,15 +6,17 @@
  * stores are busy with one batch the next is decoded; beyond that and what history collects, nothing is held.
  */
 import type { Clock } from '../base/clock.ts';
-import type { Source, ViewProgram } from '../model/index.ts';
+import type { Source } from '../model/index.ts';
+import type { OfflineStore } from '../offline/contract.ts';
 import type { HistoryLog } from '../offline/history_contract.ts';
 import type { OnlineStore } from '../online/contract.ts';
 import { lesser } from './checkpoint.ts';
 import type { Consumer, ConsumerEvent, EventLog, RecordPlace } from './contract.ts';
 import { type Control, readControl, topicOf } from './control.ts';
 import type { Decoder } from './decode/contract.ts';
+import { LookUps } from './lookups.ts';
 import type { StreamObserver } from './observer.ts';
-import { PartitionReader, type PartitionSetup } from './partition.ts';
+import { type LiveViews, PartitionReader, type PartitionSetup } from './partition.ts';
 import { readBatch } from './read_batch.ts';
 import { isGone, retrying, type Waiting } from './retry.ts';
 
@@ -30,6 +32,8 @@ export interface WorkerLimits {
   readonly checkpointMs: number;
   /** How often live views and what people command are looked at. */
   readonly lookMs: number;
+  /** How long a batch waits for what it looks up, before the views that look nothing up go on alone. */
+  readonly patienceMs: number;
 }
 
 export const WORKER_LIMITS: WorkerLimits = {
@@ -39,6 +43,7 @@ export const WORKER_LIMITS: WorkerLimits = {
   commitMs: 5_000,
   checkpointMs: 1_000,
   lookMs: 1_000,
+  patienceMs: 2_000,
 };
 
 export interface WorkerSetup extends Waiting {
@@ -47,8 +52,10 @@ export interface WorkerSetup extends Waiting {
   readonly decoder: Decoder;
   readonly online: OnlineStore;
   readonly history: HistoryLog;
+  /** Where what pages cannot tell is looked up. */
+  readonly offline: Pick<OfflineStore, 'history'>;
   /** The live views of the source, now: asked every `lookMs`. */
-  readonly views: () => Promise<readonly ViewProgram[]>;
+  readonly views: () => Promise<LiveViews>;
   readonly clock: Clock;
   /** Workers of one group share the partitions. */
   readonly group: string;
@@ -69,7 +76,9 @@ export class Worker {
   readonly #limits: WorkerLimits;
   readonly #observer: StreamObserver;
   readonly #readers = new Map<string, PartitionReader>();
-  #views: readonly ViewProgram[] = [];
+  readonly #lookUps: LookUps;
+  readonly #stopping = new AbortController();
+  #views: LiveViews = { programs: [], lookedUp: new Set(), sources: [] };
   #control: Control = { paused: false, generation: 0, rewinds: [] };
   #lookedMs = Number.NEGATIVE_INFINITY;
   #keptMs = Number.NEGATIVE_INFINITY;
@@ -86,6 +95,7 @@ export class Worker {
     this.#setup = setup;
     this.#limits = { ...WORKER_LIMITS, ...setup.limits };
     this.#observer = setup.observer ?? {};
+    this.#lookUps = new LookUps(setup);
   }
 
   /**
@@ -95,6 +105,9 @@ export class Worker {
   async run(signal: AbortSignal): Promise<void> {
     const { source, log, group } = this.#setup;
     const { batchRecords: records, batchBytes: bytes } = this.#limits;
+    const stop = () => this.#stopping.abort();
+    if (signal.aborted) stop();
+    signal.addEventListener('abort', stop);
     const consumer = await this.#retry('join the group', () =>
       log.consume(topicOf(source), { group, limits: { records, bytes } }),
     );
@@ -112,6 +125,8 @@ export class Worker {
       for (const { reject } of this.#waiters) reject(error);
       throw error;
     } finally {
+      stop();
+      signal.removeEventListener('abort', stop);
       await consumer.close();
     }
   }
@@ -198,6 +213,7 @@ export class Worker {
     const records =
       at === null ? event.records : event.records.filter(({ position }) => position > at.position);
     if (records.length === 0) return;
+    reader.see(event.next);
     const decoded = await this.#retry('decode', () => decoder.decode(records));
     const batch = readBatch(source, partition, at, records, decoded);
     reader.at = batch.to;
@@ -321,9 +337,19 @@ export class Worker {
   }
 
   #partitionSetup(): PartitionSetup {
-    const { source, online, history, clock } = this.#setup;
-    const retry = this.#retry;
-    return { source, online, history, observer: this.#observer, clock, retry };
+    const { source, online, history, clock, sleep } = this.#setup;
+    return {
+      source,
+      online,
+      history,
+      observer: this.#observer,
+      clock,
+      sleep,
+      lookUps: this.#lookUps,
+      patienceMs: this.#limits.patienceMs,
+      stopping: this.#stopping.signal,
+      retry: this.#retry,
+    };
   }
 
   #retry = <T>(what: string, body: () => T | Promise<T>): Promise<T> => {

@@ -15,10 +15,12 @@ async function kept(...all: readonly [bigint | null, rewind: number, handed: num
     putMeta: async (name: string, value: Uint8Array) => void meta.set(name, value),
   } as unknown as OnlineStore;
   for (const [position, rewind, handed] of all)
-    await writeCheckpoint(online, place, position === null ? null : at(position), {
-      rewind,
-      handed,
-    });
+    await writeCheckpoint(
+      online,
+      place,
+      { at: position === null ? null : at(position), whole: true },
+      { rewind, handed },
+    );
   const found = await readCheckpoint(online, place, { paused: false, generation: 0, rewinds: [] });
   return found?.at?.position ?? null;
 }

@@ -43,13 +43,15 @@ async function world() {
   buffer.add(batch);
   history.commit(buffer.take()!);
   const place = { source: source.name, partition: 'p', viewId: program.id };
-  await settle(writeCheckpoint(online, place, batch.to, { rewind: 0, handed: 0 }));
+  await settle(
+    writeCheckpoint(online, place, { at: batch.to, whole: true }, { rewind: 0, handed: 0 }),
+  );
   const look = async (repair: boolean) => {
     const found: Difference[] = [];
     const done = await settle(
       reconcile({
         online,
-        offline: simulatedOffline(process, history),
+        offline: simulatedOffline(process, new Map([[source.name, history]])),
         log: history.for(process),
         catalog,
         program,

@@ -1,13 +1,14 @@
 /** The naive twin of the worker: what history and pages have to hold, from the records alone, one after the other. */
 import { SamewiseError } from '../../../src/base/errors.ts';
-import { eventIds, type Source, type ViewProgram } from '../../../src/model/index.ts';
+import { eventIds, rowSchemaOf, type Source, type ViewProgram } from '../../../src/model/index.ts';
 import type { LogRecord } from '../../../src/stream/contract.ts';
 import type { Decoded } from '../../../src/stream/decode/contract.ts';
 import { compareContent } from '../../../src/timeline/identity.ts';
 import { columnOf, scalarAt } from '../../../src/types/column.ts';
 import { encodeKey } from '../../../src/types/key.ts';
 import { coerce, type Scalar } from '../../../src/types/scalar.ts';
-import { type Delivery, standing } from '../../oracle/timeline.ts';
+import { type Delivery, standing, valuesAt } from '../../oracle/timeline.ts';
+import { RULES } from '../../timeline/agreement.ts';
 import type { HistoryRow } from './stores.ts';
 
 export interface ExpectedRow extends HistoryRow {
@@ -64,14 +65,45 @@ function missing(name: string): SamewiseError {
   return new SamewiseError('test/missing', name);
 }
 
+/** Rows by source. */
+export type RowsOf = (source: string) => readonly HistoryRow[];
+
+/** The rows with the columns that a view looks up: what it would say at t, were there only what had arrived before a. */
+export function lookedUp<R extends HistoryRow>(
+  { lookups }: ViewProgram,
+  rows: readonly R[],
+  rowsOf: RowsOf,
+): R[] {
+  if (lookups.length === 0) return [...rows];
+  return rows.map((row) => {
+    const values = { ...row.values };
+    for (const { name, keys, program, feature } of lookups) {
+      const parts = keys.map((column) => row.values[column] ?? null);
+      const key = parts.includes(null) ? null : encodeKey(parts, program.keyDtypes).toHex();
+      const known = rowsOf(program.source.name).filter(
+        ({ arrivalUs }) => arrivalUs < row.arrivalUs,
+      );
+      const events = key === null ? [] : (standingOf(program, known, key).get(key) ?? []);
+      const found = valuesAt(program.layout, events, row.values.at as number, RULES)[feature]!;
+      values[name] = found ?? program.defaults[feature]!;
+    }
+    return { ...row, values };
+  });
+}
+
 /** By key in hex: the events of a view that stand. */
 export type Standing = ReadonlyMap<string, readonly Delivery[]>;
 
-export function standingOf(program: ViewProgram, rows: readonly HistoryRow[]): Standing {
+/** Of rows with their looked-up columns; `only`: of one key. */
+export function standingOf(
+  program: ViewProgram,
+  rows: readonly HistoryRow[],
+  only: string | null = null,
+): Standing {
   const { source, layout } = program;
   const order = (x: Delivery, y: Delivery) =>
     compareContent(columnsOf(program, x), 0, columnsOf(program, y), 0);
-  const all = rows.map((row) => ({ ...deliveryOf(program, row), ...placeOf(program, row) }));
+  const all = rows.map((row) => placed(program, row));
   if (source.mutable) {
     // The last arrival of each id is where the row is, if anywhere.
     const last = new Map<bigint, (typeof all)[number]>();
@@ -83,7 +115,10 @@ export function standingOf(program: ViewProgram, rows: readonly HistoryRow[]): S
     const byKey = Map.groupBy(there, ({ key }) => key!);
     return new Map([...byKey].map(([key, own]) => [key, standing(true, own, order)]));
   }
-  const mine = all.filter(({ key, taken, retract }) => key !== null && (taken || retract));
+  const mine = all.filter(
+    ({ key, taken, retract }) =>
+      key !== null && (only === null || key === only) && (taken || retract),
+  );
   const byKey = Map.groupBy(mine, ({ key }) => key!);
   const out = new Map<string, readonly Delivery[]>();
   for (const [key, own] of byKey) {
@@ -93,12 +128,31 @@ export function standingOf(program: ViewProgram, rows: readonly HistoryRow[]): S
   return out;
 }
 
+interface Placed extends Delivery {
+  readonly key: string | null;
+  readonly taken: boolean;
+}
+
+const known = new WeakMap<ViewProgram, WeakMap<HistoryRow, Placed>>();
+
+function placed(program: ViewProgram, row: HistoryRow): Placed {
+  let rows = known.get(program);
+  if (rows === undefined) known.set(program, (rows = new WeakMap()));
+  let found = rows.get(row);
+  if (found === undefined)
+    rows.set(row, (found = { ...deliveryOf(program, row), ...placeOf(program, row) }));
+  return found;
+}
+
 function columnsOf({ layout }: ViewProgram, { values }: Delivery) {
   return layout.columns.map((dtype, i) => columnOf(dtype, [values[i]!]));
 }
 
 function batchOf({ source }: ViewProgram, { values }: HistoryRow) {
-  const columns = source.columns.map(({ name, dtype }) => [name, columnOf(dtype, [values[name]!])]);
+  const columns = rowSchemaOf(source).map(({ name, dtype }) => [
+    name,
+    columnOf(dtype, [values[name] ?? null]),
+  ]);
   return { length: 1, columns: Object.fromEntries(columns) };
 }
 

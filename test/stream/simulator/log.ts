@@ -15,6 +15,50 @@ import type { Scheduler } from './scheduler.ts';
 
 const NO_HEADERS: ReadonlyMap<string, Uint8Array> = new Map();
 
+/** What stamps the records of all topics. */
+export class Stamps {
+  readonly #scheduler: Scheduler;
+  /** Whether what comes later is always stamped later; else the clock is coarse, and goes back now and then. */
+  readonly #growing: boolean;
+  #lastUs = 0;
+  skewUs = 0;
+
+  constructor(scheduler: Scheduler, growing: boolean) {
+    this.#scheduler = scheduler;
+    this.#growing = growing;
+  }
+
+  /** Two stamps may be apart by so much more than what they are on: all that the clock ever goes back, and what it leaves out. */
+  get slackMs(): number {
+    return this.#growing ? 0 : (MOST_SKEW_US - LEAST_SKEW_US) / 1000 + 2;
+  }
+
+  next(): number {
+    const nowUs = this.#scheduler.nowUs + this.skewUs;
+    if (!this.#growing) return Math.floor(nowUs / 1000) * 1000;
+    this.#lastUs = Math.max(this.#lastUs + 1, nowUs);
+    return this.#lastUs;
+  }
+}
+
+export const LEAST_SKEW_US = -2_000_000;
+export const MOST_SKEW_US = 1_000_000;
+
+/** Logs by topic as one, as a process reaches it. */
+export function logsFor(logs: ReadonlyMap<string, SimulatedLog>, process: Process): EventLog {
+  const all = new Map([...logs].map(([topic, log]) => [topic, log.for(process)]));
+  const of = (topic: string) => all.get(topic)!;
+  return {
+    stampSlackMs: [...all.values()][0]!.stampSlackMs,
+    partitions: (topic) => of(topic).partitions(topic),
+    ends: (topic) => of(topic).ends(topic),
+    positionsAt: (topic, timeUs) => of(topic).positionsAt(topic, timeUs),
+    append: (topic, records) => of(topic).append(topic, records),
+    consume: (topic, options) => of(topic).consume(topic, options),
+    close: async () => {},
+  };
+}
+
 export class SimulatedLog {
   readonly names: readonly string[];
   readonly records = new Map<string, LogRecord[]>();
@@ -23,11 +67,11 @@ export class SimulatedLog {
   #members: SimulatedConsumer[] = [];
   /** Positions leave gaps, as Kafka's do. */
   readonly #gaps: boolean;
-  /** The log's clock is coarse, and goes back now and then. */
-  skewUs = 0;
+  readonly #stamps: Stamps;
 
-  constructor(partitions: number, scheduler: Scheduler, random: Random) {
+  constructor(partitions: number, scheduler: Scheduler, random: Random, stamps: Stamps) {
     this.#scheduler = scheduler;
+    this.#stamps = stamps;
     this.#random = random;
     this.#gaps = random.chance(0.5);
     this.names = Array.from({ length: partitions }, (_, i) => `p${i}`);
@@ -38,7 +82,7 @@ export class SimulatedLog {
     const records = this.records.get(partition)!;
     const last = records.at(-1)?.position ?? -1n;
     const position = last + 1n + BigInt(this.#gaps ? this.#random.below(3) : 0);
-    const timestampUs = Math.floor((this.#scheduler.nowUs + this.skewUs) / 1000) * 1000;
+    const timestampUs = this.#stamps.next();
     records.push({ position, timestampUs, key, value, headers: NO_HEADERS });
     for (const member of this.#members) member.wake();
     return { partition, position };
@@ -55,7 +99,7 @@ export class SimulatedLog {
         this.names.map((name) => [name, { first: 0n, next: this.end(name) }]),
       );
     return {
-      stampSlackMs: 0,
+      stampSlackMs: this.#stamps.slackMs,
       partitions: () => process.call(() => this.names),
       ends: () => process.call(ends),
       positionsAt: (_, timeUs) =>

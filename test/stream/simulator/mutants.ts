@@ -43,6 +43,35 @@ const lostWritesIgnored: Mutant = (setup) => ({
   },
 });
 
+/** Looks up without waiting for what is looked up. */
+const impatientLookUps: Mutant = (setup) => ({
+  ...setup,
+  log: { ...setup.log, ends: async () => new Map() },
+});
+
+/** Takes stamps of different logs for more exact than they are. */
+const stampsTrusted: Mutant = (setup) => ({ ...setup, log: { ...setup.log, stampSlackMs: 0 } });
+
+/** Commits rows to history before what they look up is there. */
+const historyInAnyOrder: Mutant = (setup) => ({
+  ...setup,
+  views: async () => ({ ...(await setup.views()), sources: [] }),
+});
+
+/** Leaves late events out of pages that are looked up. */
+const lateNotLookedUp: Mutant = (setup) => ({
+  ...setup,
+  online: {
+    ...setup.online,
+    // It says that pages are whole which are not.
+    putMeta: (name, value) => {
+      const text = new TextDecoder().decode(value).replace('"whole":false', '"whole":true');
+      return setup.online.putMeta(name, new TextEncoder().encode(text));
+    },
+  },
+  views: async () => ({ ...(await setup.views()), lookedUp: new Set<string>() }),
+});
+
 function withConsumer(setup: WorkerSetup, stamp: (timestampUs: number) => number): WorkerSetup {
   return {
     ...setup,
@@ -74,4 +103,12 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   arrivalByWorker,
   historyUnfenced,
   lostWritesIgnored,
+};
+
+/** Those that only a source that looks up can find out. */
+export const LOOK_UP_MUTANTS: Readonly<Record<string, Mutant>> = {
+  impatientLookUps,
+  stampsTrusted,
+  historyInAnyOrder,
+  lateNotLookedUp,
 };

@@ -33,6 +33,8 @@ export interface Scenario {
   readonly source: Source;
   /** The views; some of them live only later. */
   readonly programs: readonly ViewProgram[];
+  /** The source that it looks up, with the views that are looked up and another one. */
+  readonly looksUp?: Scenario;
   /** The value of the next record, for one that is appended at this time, and what it is partitioned by. */
   record(nowUs: number): { readonly key: Uint8Array | null; readonly value: Uint8Array | null };
 }
@@ -83,6 +85,116 @@ function catalogFor(mutable: boolean, withId: boolean): Catalog {
   return catalog;
 }
 
+function enrichedCatalogFor(
+  mutable: boolean,
+  withId: boolean,
+  mutableUsers: boolean,
+  retention: boolean,
+): Catalog {
+  const name = `${mutable} ${withId} ${mutableUsers} ${retention}`;
+  let catalog = catalogs.get(name);
+  if (catalog !== undefined) return catalog;
+  const user = entity({ name: 'user', key: { user_id: int64 } });
+  const city = entity({ name: 'city', key: { city: string } });
+  const columns = { id: int64, at: timestamp, user_id: int64, amount: float64, note: string };
+  const common = { eventTime: 'at' as const, lateness: '10s' as const };
+  const stream = { ...DEFAULT_STREAM, maxAheadUs: MAX_AHEAD_US };
+  const users = source({
+    name: 'users',
+    columns,
+    ...common,
+    ...(mutableUsers || withId ? { eventId: 'id' as const } : {}),
+    mutable: mutableUsers,
+    stream,
+  });
+  const profile = featureView({
+    name: 'profile',
+    entity: user,
+    source: users,
+    features: ({ note }) => ({ city: note }),
+  });
+  const activity = featureView({
+    name: 'activity',
+    entity: user,
+    source: users,
+    retention: retention ? '60s' : undefined,
+    where: ({ amount }) => amount.gt(20),
+    features: ({ amount }) => ({
+      recent: sum(amount).over('45s'),
+      n: count().over('20s'),
+      typical: sum(amount).over('30s').default(-1),
+    }),
+  });
+  const events = source({
+    name: 'events',
+    columns,
+    ...common,
+    eventId: withId ? 'id' : undefined,
+    mutable,
+    stream,
+    lookups: {
+      city: profile.features.city,
+      spent: activity.features.recent,
+      typical: activity.features.typical,
+    },
+  });
+  const totals = featureView({
+    name: 'totals',
+    entity: user,
+    source: events,
+    features: ({ amount }) => ({ n: count().over('20s'), all: sum(amount).lifetime() }),
+  });
+  const cities = featureView({
+    name: 'cities',
+    entity: city,
+    source: events,
+    features: ({ amount }) => ({ n: count().over('45s'), amount: sum(amount).lifetime() }),
+  });
+  const spenders = featureView({
+    name: 'spenders',
+    entity: user,
+    source: events,
+    where: ({ city, spent }) => city.ne('a').or(spent.gt(50)),
+    features: ({ city, spent, typical }) => ({
+      city,
+      spent: sum(spent).over('1h'),
+      typical,
+      n: count(city).lifetime(),
+    }),
+  });
+  catalog = catalogOf(
+    collect({ user, city, users, profile, activity, events, totals, cities, spenders }),
+  );
+  validateCatalog(catalog);
+  catalogs.set(name, catalog);
+  return catalog;
+}
+
+/** A scenario of two sources, of which one looks the other up. */
+export function enrichedScenario(random: Random): Scenario {
+  const mutable = random.chance(0.3);
+  const withId = mutable || random.chance(0.7);
+  const mutableUsers = random.chance(0.5);
+  const catalog = enrichedCatalogFor(mutable, withId, mutableUsers, random.chance(0.3));
+  const of = (...names: string[]) => names.map((name) => compileView(catalog, name));
+  const users = random.between(1, 3);
+  const looked = of('profile', 'activity');
+  const own = of('totals', 'cities', 'spenders');
+  const shuffled = random.chance(0.5) ? own : own.toReversed();
+  return {
+    catalog,
+    source: own[0]!.source,
+    programs: shuffled,
+    record: records(random, own[0]!.source, users),
+    looksUp: {
+      catalog,
+      source: looked[0]!.source,
+      programs: looked,
+      record: records(random, looked[0]!.source, users),
+    },
+  };
+}
+
 /** The definitions of a scenario. */
 export function scenarioOf(mutable: boolean, withId: boolean): Omit<Scenario, 'record'> {
   const catalog = catalogFor(mutable, withId);
@@ -94,7 +206,14 @@ export function scenario(random: Random): Scenario {
   const mutable = random.chance(0.4);
   const withId = mutable || random.chance(0.7);
   const { catalog, programs } = scenarioOf(mutable, withId);
-  const users = random.between(1, 4);
+  const { source } = programs[0]!;
+  const record = records(random, source, random.between(1, 4));
+  return { catalog, source, programs, record };
+}
+
+/** Records of a source as they come, bad ones among them. */
+function records(random: Random, { mutable, eventId }: Source, users: number): Scenario['record'] {
+  const withId = eventId !== null;
   const ids = random.between(3, 60);
   // Notes of this size fill blocks after a few events.
   const noteBytes = random.chance(0.3) ? 900 : 3;
@@ -131,17 +250,12 @@ export function scenario(random: Random): Scenario {
     }
     return row;
   };
-  return {
-    catalog,
-    source: programs[0]!.source,
-    programs,
-    record: (nowUs) => {
-      if (random.chance(poison)) return random.pick(POISON);
-      const row = any(nowUs);
-      sent.push(row);
-      const key = withId ? utf8.encode(JSON.stringify({ id: row.id })) : null;
-      return { key, value: utf8.encode(JSON.stringify(row)) };
-    },
+  return (nowUs) => {
+    if (random.chance(poison)) return random.pick(POISON);
+    const row = any(nowUs);
+    sent.push(row);
+    const key = withId ? utf8.encode(JSON.stringify({ id: row.id })) : null;
+    return { key, value: utf8.encode(JSON.stringify(row)) };
   };
 }
 

@@ -164,3 +164,20 @@ export class SimulatedHistory {
     };
   }
 }
+
+/** Histories by source as one, as a process reaches them. */
+export function historiesFor(
+  histories: ReadonlyMap<string, SimulatedHistory>,
+  process: Process,
+): HistoryLog {
+  const all = new Map([...histories].map(([source, history]) => [source, history.for(process)]));
+  const of = (source: string) => all.get(source)!;
+  return {
+    state: (source) => of(source).state(source),
+    commit: (commit) => of(commit.source.name).commit(commit),
+    compact: (source) => of(source.name).compact(source),
+    deadLetters: (source) => of(source).deadLetters(source),
+    settleDeadLetters: (source, places, state) =>
+      of(source).settleDeadLetters(source, places, state),
+  };
+}
