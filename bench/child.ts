@@ -1,5 +1,8 @@
 /** A measured run in a process of its own, so that time and peak memory are its alone. */
 import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+
+const COMPILE_CACHE = join(import.meta.dirname, '../bench-out/compile-cache');
 
 export interface Run {
   readonly seconds: number;
@@ -15,7 +18,12 @@ export function runChild(file: string, mode: string, ...args: readonly string[])
   const run = spawnSync(
     process.execPath,
     ['--conditions=samewise-source', '--no-warnings', file, mode, ...args],
-    { stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8' },
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      encoding: 'utf8',
+      // As bin/samewise.js does.
+      env: { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE },
+    },
   );
   if (run.status !== 0) throw new Error(`${mode} failed with exit code ${run.status}`);
   const measured = JSON.parse(run.stdout.trimEnd().split('\n').at(-1)!) as Run;

@@ -82,10 +82,16 @@ export function keyColumnsOf(
 
 /** The column with `fill` in place of every null; the column itself where there is nothing to fill. */
 export function withDefault(column: Column, fill: Scalar | null): Column {
-  if (fill === null || column.validity === null) return column;
+  const { validity } = column;
+  if (fill === null || validity === null) return column;
+  if (column.kind === 'float64' || column.kind === 'float32' || column.kind === 'int32') {
+    const data = column.data.slice();
+    for (let row = 0; row < data.length; row++) if (validity[row] === 0) data[row] = fill as number;
+    return { ...column, data, validity: null } as Column;
+  }
   const builder = new ColumnBuilder(column.dtype, column.length);
   for (let row = 0; row < column.length; row++) {
-    if (column.validity[row] === 0) builder.push(fill);
+    if (validity[row] === 0) builder.push(fill);
     else builder.pushFrom(column, row);
   }
   return builder.finish();

@@ -33,6 +33,8 @@ export function eventIdColumns(source: Source): string[] {
  * Throws `model/null-event-id` with the row if an id column holds a null.
  */
 export function eventIds(source: Source, batch: Batch): BigInt64Array {
+  const given = source.eventId === null ? null : batch.columns[source.eventId]!;
+  if (given?.kind === 'int64' && given.validity === null) return given.data;
   const ids = new BigInt64Array(batch.length);
   const halves = new Int32Array(ids.buffer);
   if (source.eventId === null) {

@@ -174,18 +174,26 @@ export function mapBatch(batch: Batch, length: number, each: (column: Column) =>
 
 /** Where the rows of a sorted key start: the first row of each run of equal keys, and the length at the end. */
 export function runStarts(keys: readonly Column[], length: number): Int32Array {
-  const starts = new Int32Array(length + 1);
+  let starts: Int32Array = new Int32Array(Math.min(length + 1, 1024));
   let count = 0;
   if (length > 0) count = 1;
   const differ = keys.map(differs);
   for (let row = 1; row < length; row++)
     for (const other of differ)
       if (other(row)) {
+        // One is left for the end.
+        if (count + 1 === starts.length) starts = grown(starts, length + 1);
         starts[count++] = row;
         break;
       }
   starts[count] = length;
   return starts.subarray(0, count + 1);
+}
+
+function grown(starts: Int32Array, most: number): Int32Array {
+  const more = new Int32Array(Math.min(most, 4 * starts.length));
+  more.set(starts);
+  return more;
 }
 
 /** Whether a row differs from the one before it. */

@@ -1,12 +1,16 @@
 /** A thread that sweeps look-ups in memory, one after the other (see in_memory_threads.ts). */
-import { parentPort } from 'node:worker_threads';
+import { enableCompileCache } from 'node:module';
+import { parentPort, workerData } from 'node:worker_threads';
 import { assert, SamewiseError } from '../../base/errors.ts';
-import { placedAnswers, type SweepJob } from './in_memory_sweep.ts';
+import type { SweepJob } from './in_memory_sweep.ts';
 import type { Swept } from './in_memory_threads.ts';
 import { buffersOf } from './lookup_threads.ts';
 
 assert(parentPort !== null, 'this module is started as a thread');
 const port = parentPort;
+// A thread has none of its own accord, and would spend most of its start on parsing.
+if (workerData !== null) enableCompileCache(workerData as string);
+const { placedAnswers } = await import('./in_memory_sweep.ts');
 const tell = (swept: Swept, buffers: ArrayBuffer[] = []) => port.postMessage(swept, buffers);
 port.on('message', async (job: SweepJob) => {
   try {

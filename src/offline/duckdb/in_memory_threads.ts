@@ -1,5 +1,7 @@
 /** Threads for look-ups in memory. What they read is in memory that they share with this one; what they give is handed over. */
 import { once } from 'node:events';
+import { getCompileCacheDir } from 'node:module';
+import { dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { SamewiseError } from '../../base/errors.ts';
 import type { Column } from '../../types/column.ts';
@@ -17,7 +19,11 @@ export class InMemoryThread {
   /** Starts at once. */
   constructor() {
     const ending = import.meta.filename.endsWith('.ts') ? 'ts' : 'js';
-    this.#worker = new Worker(new URL(`./in_memory_thread.${ending}`, import.meta.url));
+    const cache = getCompileCacheDir();
+    this.#worker = new Worker(new URL(`./in_memory_thread.${ending}`, import.meta.url), {
+      // Node names a folder for its version and kind within the one that it is given.
+      workerData: cache === undefined ? null : dirname(cache),
+    });
     // Told by the job that waits for it; without one nobody needs to know.
     this.#worker.on('error', () => {});
   }

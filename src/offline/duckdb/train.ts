@@ -253,22 +253,18 @@ class TrainingRun {
     const lookups = group.map((i) => this.#plan.lookups[i]!);
     const { source } = lookups[0]!.program;
     const { timeColumn, through, knowledge, catalog, signal } = this.#request;
-    const { engine, paths } = this.#context;
-    const upTo = this.#positions.get(source.name)!;
     const given = await lookUpInMemory({
-      ...{
-        engine,
-        paths,
-        upTo,
-        catalog,
-        lookups,
-        labels,
-        timeColumn,
-        through,
-        knowledge,
-        signal,
-        threads,
-      },
+      engine: this.#context.engine,
+      paths: this.#context.paths,
+      upTo: this.#positions.get(source.name)!,
+      catalog,
+      lookups,
+      labels,
+      timeColumn,
+      through,
+      knowledge,
+      signal,
+      threads,
       onHistory: (rows) => this.#report(`scan ${source.name}`, rows, null),
       onLabels: ({ program }, rows) => this.#report(`join ${program.view.name}`, rows, labels.rows),
     });
