@@ -1,10 +1,11 @@
 /** What a process that applies events looks at beside it: whether pages are what history says, and whether promises are kept. */
 import { Counter, Registry as PromRegistry } from 'prom-client';
-import { MismatchSampler, type SamplerOptions, type SamplerTotals } from './mismatch_sampler.ts';
+import type { SamplerOptions, SamplerTotals } from './mismatch_sampler.ts';
 import type { App } from './open.ts';
+import { samplingOf } from './sampling.ts';
 import { watchLevels } from './sla.ts';
 
-export interface HealthOptions extends Omit<SamplerOptions, 'everyMs'> {
+export interface HealthOptions extends Pick<SamplerOptions, 'onMismatch' | 'onFailure'> {
   /** Service levels could not be looked at; it is tried again. */
   readonly onLevelFailure: (error: unknown) => void;
 }
@@ -17,28 +18,21 @@ export interface HealthWatch {
 }
 
 export function healthWatch(app: App, options: HealthOptions): HealthWatch {
-  const everyMs = app.config.samplingMs;
-  const sampling = {
-    ...app,
-    random: Math.random,
-    cpuMs: () => {
-      const { user, system } = process.cpuUsage();
-      return (user + system) / 1000;
-    },
-  };
-  const sampler = new MismatchSampler(sampling, { ...options, everyMs: everyMs ?? 0 });
+  const { config } = app;
+  const everyMs = config.samplingMs;
+  const sampling = everyMs === null ? null : samplingOf({ config, everyMs }, options);
   return {
     run: async (signal) => {
       await Promise.all([
         watchLevels(await app.streaming(), options.onLevelFailure, signal),
-        everyMs === null ? null : sampler.run(signal),
+        sampling?.run(signal),
       ]);
     },
-    metrics: samplerMetrics(sampler.totals),
+    metrics: samplerMetrics(() => sampling?.totals() ?? new Map()),
   };
 }
 
-function samplerMetrics(totals: ReadonlyMap<string, SamplerTotals>): () => Promise<string> {
+function samplerMetrics(totals: () => ReadonlyMap<string, SamplerTotals>): () => Promise<string> {
   const registry = new PromRegistry();
   const registers = [registry];
   const byView = (name: string, help: string, value: (of: SamplerTotals) => number) =>
@@ -49,7 +43,7 @@ function samplerMetrics(totals: ReadonlyMap<string, SamplerTotals>): () => Promi
       registers,
       collect() {
         this.reset();
-        for (const [feature_view, of] of totals) this.inc({ feature_view }, value(of));
+        for (const [feature_view, of] of totals()) this.inc({ feature_view }, value(of));
       },
     });
   byView(
@@ -69,7 +63,7 @@ function samplerMetrics(totals: ReadonlyMap<string, SamplerTotals>): () => Promi
     registers,
     collect() {
       this.reset();
-      for (const [feature_view, { differences }] of totals)
+      for (const [feature_view, { differences }] of totals())
         for (const [cause, count] of differences) this.inc({ feature_view, cause }, count);
     },
   });

@@ -32,7 +32,7 @@ const STRETCH = 20 * KEYS;
 const EVENTS = 100_000;
 const BLOCKS = 1_000;
 /** A turn that takes longer is given up. */
-const TURN_MS = 60_000;
+const TURN_MS = 120_000;
 /** Of the time of one core, what turns may take. */
 const SHARE = 0.01;
 const LONGEST_REST_US = US_PER_DAY;
@@ -66,6 +66,8 @@ export interface SamplerOptions {
   readonly onMismatch: (found: FoundMismatch) => void;
   /** A view could not be compared; it is tried again. */
   readonly onFailure: (view: string, error: unknown) => void;
+  /** After each turn: `totals` has grown. */
+  readonly onTurn?: () => void;
 }
 
 /** What this process has compared, by view, since it began. */
@@ -135,6 +137,7 @@ export class MismatchSampler {
       if (view === undefined) return null;
       await this.#look(view, signal);
       this.#totalsOf(view.name).cpuMs += cpuMs() - before;
+      this.#options.onTurn?.();
       return view.name;
     } finally {
       // All that the process did meanwhile counts: on a busy machine turns are rarer still.

@@ -41,7 +41,7 @@ async function until<T>(
         `${what}: ${JSON.stringify(answer, (_, v) => (typeof v === 'bigint' ? String(v) : v))}`,
       );
       registry.exec(
-        `update turns set next_us = 0 where name like 'compare%' and next_us - ${Date.now() * 1000} < 59000000`,
+        `update turns set next_us = 0 where name like 'compare%' and next_us - ${Date.now() * 1000} < 119000000`,
       );
     }
   } finally {
