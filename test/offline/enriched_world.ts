@@ -1,4 +1,6 @@
 /** A world whose facts look up: sources of every kind on both sides, and random history for them. */
+import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
 import fc from 'fast-check';
 import {
   avg,
@@ -18,7 +20,10 @@ import {
   timestamp,
 } from '../../src/dsl/index.ts';
 import { catalogOf, type Member } from '../../src/model/index.ts';
+import { type Scalar, sameScalar } from '../../src/types/scalar.ts';
 import type { Delivered, Row } from '../oracle/training.ts';
+import { commitRows } from './history_support.ts';
+import type { Project } from './support.ts';
 
 const user = entity({ name: 'user', key: { user: string } });
 const city = entity({ name: 'city', key: { city: string } });
@@ -327,3 +332,22 @@ export const labelRows: fc.Arbitrary<Row[]> = fc.array(
   }),
   { maxLength: 30, size: 'max' },
 );
+
+/** Writes history: a part of the purchases and of the people is pushed. */
+export async function writeWorld(project: Project, world: World): Promise<void> {
+  rmSync(project.path('history'), { recursive: true, force: true });
+  for (const [name, deliveries] of Object.entries(world)) {
+    const source = catalog.sources[name]!;
+    const streamed = name === 'purchases' || name === 'people';
+    const pushed = (_: Delivered, i: number) => streamed && i % 3 === 2;
+    const kept = deliveries.filter((delivered, i) => !pushed(delivered, i));
+    const rows = kept.map(({ row }) => row);
+    await project.write(`${name}/1.parquet`, source.columns, rows);
+    if (streamed) await commitRows(project.store, source, '0', deliveries.filter(pushed));
+  }
+}
+
+/** Fails unless the values are the same, bit for bit. */
+export function expectSame(found: Scalar | null, expected: Scalar | null, what: string): void {
+  assert.ok(sameScalar(found, expected), `${what}: ${String(found)} is not ${String(expected)}`);
+}
