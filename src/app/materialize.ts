@@ -11,12 +11,13 @@ import type { OfflineStore } from '../offline/contract.ts';
 import type { HistoryLog } from '../offline/history_contract.ts';
 import type { OnlineStore } from '../online/contract.ts';
 import type { Registry } from '../registry/contract.ts';
-import { handOver } from '../stream/checkpoint.ts';
+import { handOver, lacksHistory, readHandOver } from '../stream/checkpoint.ts';
 import { addCounts, buildKeys, type Counts, noCounts, settleKeys } from '../stream/page_builder.ts';
 import { encodeKey } from '../types/key.ts';
 import { coerce } from '../types/scalar.ts';
 import type { Config } from './config.ts';
 import { markOrphans, runJob } from './jobs.ts';
+import { lookedUpViews } from './live_sources.ts';
 import { type LiveView, liveViews } from './live_views.ts';
 import {
   type Estimate,
@@ -99,13 +100,14 @@ export async function materialize(
   // Where the last view was removed there is nothing to build, but something to drop.
   const anyLive = registered.some(({ kind }) => kind === 'featureView');
   const views = anyLive || retired.length === 0 ? liveViews(registered, names) : [];
+  const lookedUp = lookedUpViews(registered);
   for (const view of views) {
     const { name, version } = view;
     const job = { kind: 'materialize', view: name, version };
     results.push(
       await runJob({ ...app, signal: request.signal }, job, async (id) => {
         const startedMs = app.clock.monotonicMs();
-        const { mode, counts } = await materializeView(app, view, request);
+        const { mode, counts } = await materializeView(app, view, request, lookedUp);
         const ms = app.clock.monotonicMs() - startedMs;
         return { view: name, version, job: id, mode, ...counts, ms };
       }),
@@ -135,6 +137,7 @@ async function materializeView(
   app: Materializing,
   view: LiveView,
   request: MaterializeRequest,
+  lookedUp: ReadonlySet<string>,
 ): Promise<Done> {
   const { online, offline, history: log } = app;
   const { program, catalog, name } = view;
@@ -149,16 +152,24 @@ async function materializeView(
   const before = await readWatermark(online, program.id);
   // The estimate first: what comes in after it makes the next run look again.
   const source = await offline.estimate(catalog, program.source.name);
+  const place = { source: program.source.name, viewId: program.id };
+  const state = await log.state(program.source.name);
   // Nothing was ever pushed into a source that has no files.
-  if (source.rows === 0 && source.bytes === 0) return { mode: 'current', counts: noCounts() };
+  if (source.rows === 0 && source.bytes === 0) {
+    // Who looks the view up waits until its files are in: so they are.
+    if (lookedUp.has(program.id) && (await readHandOver(online, place.source, program.id)) === null)
+      await handOver(online, { ...place, first: true }, state);
+    return { mode: 'current', counts: noCounts() };
+  }
+  // Who looks the view up waits for what it lacks.
+  const lacks = lookedUp.has(program.id) && (await lacksHistory(online, place, state));
   const sinceUs =
-    request.full || before === null || before.newestUs === null
+    request.full || lacks || before === null || before.newestUs === null
       ? null
       : before.newestUs - program.source.latenessUs;
   if (sinceUs !== null && source.rows !== null && sameEstimate(before!.source, source))
     return { mode: 'current', counts: { ...noCounts(), newestUs: before!.newestUs } };
 
-  const state = await log.state(program.source.name);
   let counts = await runShards(app, view, request, sinceUs, source);
   if (sinceUs === null && (await online.size(program.id)).keys > counts.keys)
     counts = addCounts(counts, await removeVanished(build));
@@ -168,8 +179,7 @@ async function materializeView(
   await keepRun(online, program.id, null);
   // A run that looks at some keys alone does not know that the others have all of it.
   if (sinceUs === null) {
-    const handed = { source: program.source.name, viewId: program.id, first: before === null };
-    await handOver(online, handed, state);
+    await handOver(online, { ...place, first: before === null }, state);
   }
   return { mode: sinceUs === null ? 'full' : 'incremental', counts };
 }

@@ -3,9 +3,11 @@
  * worker runs.
  */
 import type { InstantUs } from '../base/time.ts';
+import type { ViewProgram } from '../model/index.ts';
 import type { Checkpoint } from '../offline/history_contract.ts';
 import { readCheckpoint } from '../stream/checkpoint.ts';
 import { type Control, readControl, topicOf } from '../stream/control.ts';
+import { LookUps } from '../stream/lookups.ts';
 import { liveSources, viewsOfSource } from './live_sources.ts';
 import type { LiveView } from './live_views.ts';
 import type { Streaming } from './streaming.ts';
@@ -50,6 +52,15 @@ export interface ViewStatus {
   /** What the view promises; null: nothing. */
   readonly freshness_ms: number | null;
   readonly state: Freshness;
+  /** The views that it looks up and that lack what it has to see before it goes on. */
+  readonly waitsFor: readonly WaitsFor[];
+}
+
+/** `behind`: the view will have it once its own source's events are applied. `unbuilt`: it has to be materialised. */
+export interface WaitsFor {
+  readonly view: string;
+  readonly source: string;
+  readonly why: 'behind' | 'unbuilt';
 }
 
 /** The status of sources, by name; null: of all. Throws `app/unknown-source`, and what the log and the stores throw. */
@@ -89,19 +100,21 @@ export async function streamStatus(
   return statuses;
 }
 
-/** Whether history and all pages have everything that the log has. */
+/** Whether history and all pages have everything that the log has, save what waits for a materialisation. */
 export function isCaughtUp({ partitions, views }: SourceStatus): boolean {
   return (
-    partitions.every(({ historyLag }) => historyLag === 0n) && views.every(({ lag }) => lag === 0n)
+    partitions.every(({ historyLag }) => historyLag === 0n) &&
+    views.every(({ lag, waitsFor }) => lag === 0n || waitsFor.some(({ why }) => why === 'unbuilt'))
   );
 }
 
 async function viewStatus(
-  { online, clock }: Streaming,
+  app: Streaming,
   { name, version, program }: LiveView,
   partitions: readonly PartitionStatus[],
   control: Control,
 ): Promise<ViewStatus> {
+  const { online, clock } = app;
   let lag = 0n;
   let newestEventUs: InstantUs | null = null;
   let arrivedUs: InstantUs | null = null;
@@ -127,7 +140,18 @@ async function viewStatus(
     behind_ms: Math.round(behindMs),
     freshness_ms: promisedUs === null ? null : promisedUs / 1000,
     state: promisedUs === null ? 'no promise' : behindMs * 1000 > promisedUs ? 'stale' : 'fresh',
+    waitsFor: lag === 0n ? [] : await waitsFor(app, program),
   };
+}
+
+async function waitsFor(app: Streaming, { lookups }: ViewProgram): Promise<WaitsFor[]> {
+  const lookUps = new LookUps(app);
+  const found: WaitsFor[] = [];
+  for (const program of new Set(lookups.map((lookup) => lookup.program))) {
+    const why = await lookUps.readinessOf(program);
+    if (why !== 'ready') found.push({ view: program.view.name, source: program.source.name, why });
+  }
+  return found;
 }
 
 function lagOf(at: Checkpoint | null, first: bigint, next: bigint): bigint {

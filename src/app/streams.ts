@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { SamewiseError } from '../base/errors.ts';
 import { canonicalJson } from '../base/hash.ts';
-import type { Source } from '../model/index.ts';
+import type { Source, ViewProgram } from '../model/index.ts';
 import { readCheckpoint } from '../stream/checkpoint.ts';
 import type { EventLog, RecordPlace } from '../stream/contract.ts';
 import { readControl, topicOf } from '../stream/control.ts';
@@ -239,12 +239,19 @@ async function isApplied(
       const place = { source: source.name, partition, viewId: program.id };
       const at = (await readCheckpoint(online, place, control))?.at ?? null;
       if (at !== null && at.position >= position) continue;
-      // What it looks up is still to be built: reads of it are not what they will be before that.
-      if (!(await new LookUps(app).isUnbuilt(program))) return false;
-      break;
+      // Until what it looks up is built nobody counts on it.
+      if (await looksUpUnbuilt(app, program)) break;
+      return false;
     }
   }
   return true;
+}
+
+async function looksUpUnbuilt(app: Streaming, { lookups }: ViewProgram): Promise<boolean> {
+  const lookUps = new LookUps(app);
+  for (const { program } of lookups)
+    if ((await lookUps.readinessOf(program)) === 'unbuilt') return true;
+  return false;
 }
 
 async function tooLong(source: Source, signal: AbortSignal): Promise<never> {

@@ -128,12 +128,7 @@ export async function handOver(
   state: HistoryState,
 ): Promise<void> {
   const control = await readControl(online, source);
-  let lacks = false;
-  for (const partition of state.partitions.keys()) {
-    const before = await readCheckpoint(online, { source, viewId, partition }, control);
-    lacks ||= before?.whole === false;
-  }
-  if (first || lacks) {
+  if (first || (await lacksHistory(online, { source, viewId }, state))) {
     const number = ((await readHandOver(online, source, viewId))?.number ?? 0) + 1;
     const to = [...state.partitions].map(([partition, at]) => [partition, write(at)] as const);
     await writeJson(online, handedName(source, viewId), { number, to } satisfies StoredHandOver);
@@ -148,6 +143,20 @@ export async function handOver(
     const at = { position, arrivalUs, newestUs };
     await writeCheckpoint(online, place, { at, whole: true }, seen);
   }
+}
+
+/** Whether the pages of a view may lack something of what history has, other than what comes last; see `Progress`. */
+export async function lacksHistory(
+  online: OnlineStore,
+  { source, viewId }: { readonly source: string; readonly viewId: string },
+  { partitions }: Pick<HistoryState, 'partitions'>,
+): Promise<boolean> {
+  const control = await readControl(online, source);
+  for (const partition of partitions.keys()) {
+    const progress = await readCheckpoint(online, { source, viewId, partition }, control);
+    if (progress?.whole === false) return true;
+  }
+  return false;
 }
 
 interface StoredHandOver {

@@ -103,13 +103,11 @@ export class LookUps {
     return worst;
   }
 
-  /** Whether a view that `program` looks up lacks what only `materialize` brings. */
-  async isUnbuilt(program: ViewProgram): Promise<boolean> {
-    if (program.lookups.length === 0) return false;
+  /** Whether the pages of a view have all that its log has now. */
+  readinessOf(program: ViewProgram): Promise<Readiness> {
     const { log, clock } = this.#setup;
     const inLogMs = clock.monotonicMs() - log.stampSlackMs;
-    const now = { beforeUs: Number.NEGATIVE_INFINITY, inLogMs };
-    return (await this.pagesAreReady(program, now)) === 'unbuilt';
+    return this.#pagesHave(program, { beforeUs: Number.POSITIVE_INFINITY, inLogMs });
   }
 
   /** Whether history has all events of the sources that arrived before a moment. */

@@ -91,6 +91,15 @@ export function printStatus(sources: readonly SourceHealth[]): string {
       view.freshness_ms === null ? view.state : `${view.state} (${duration(view.freshness_ms)})`,
     ]),
   );
+  const waiting = sources.flatMap(({ views: all }) =>
+    all.flatMap(({ view, version, waitsFor }) =>
+      waitsFor.map((other) =>
+        other.why === 'behind'
+          ? `${view}@${version} waits for ${other.source}: ${other.view} has not taken all its events`
+          : `${view}@${version} waits for ${other.source}: run \`samewise materialize ${other.view}\``,
+      ),
+    ),
+  );
   const promises = sources.flatMap(({ views: all }) =>
     all.flatMap(({ view, version, promises: own }) =>
       own.map(({ feature, within_ms, state, sinceUs, times_stale_7d, stale_ms_7d }) => [
@@ -122,6 +131,7 @@ export function printStatus(sources: readonly SourceHealth[]): string {
   return [
     ...of(['source', 'partition', 'log end', 'in history', 'to go', 'late', 'dead'], partitions),
     ...of(['view', 'source', 'newest event', 'to go', 'behind', 'freshness'], views),
+    ...(waiting.length === 0 ? [] : [waiting.join('\n')]),
     ...of(['promise', 'within', 'state', 'since', 'stale in 7 days'], promises),
     ...of(
       ['view', 'compared with history', 'mismatch', 'differ', 'events by cause', 'at'],
