@@ -2,6 +2,7 @@
 import { SamewiseError } from '../base/errors.ts';
 import {
   type Catalog,
+  type Definition,
   definitionsOf,
   dependenciesOf,
   findDefinition,
@@ -49,8 +50,9 @@ export function planChanges(
     const change = changeOf(current.get(objectKey(object)), object, catalog);
     if (change !== null) changes.push(change);
   }
-  // What uses others goes before them.
-  changes.push(...removed.toReversed().map(removalOf));
+  // What uses others goes before them: it needs all that they need, and them.
+  const needs = ({ pins }: Registered) => Object.keys(pins).length;
+  changes.push(...removed.toSorted((a, b) => needs(b) - needs(a)).map(removalOf));
   const users = usersIn(catalog);
   const changed = new Set(
     changes.filter(({ change }) => change !== 'describe').map(printDefinitionRef),
@@ -71,7 +73,7 @@ function desiredVersions(
 ): Map<string, ToStore> {
   const { versions } = indexOf(registered);
   const desired = new Map<string, ToStore>();
-  for (const definition of definitionsOf(catalog)) {
+  for (const definition of neededFirst(catalog)) {
     const { kind, name } = definition;
     const key = objectKey(definition);
     const hash = fingerprint(definition, catalog);
@@ -97,6 +99,17 @@ function desiredVersions(
     desired.set(key, { ...object, pins: Object.fromEntries(pins) });
   }
   return desired;
+}
+
+/** All definitions, each after what it needs: a source comes after the views that it looks up. */
+function neededFirst(catalog: Catalog): Iterable<Definition> {
+  const found = new Set<Definition>();
+  for (const definition of definitionsOf(catalog)) {
+    for (const { kind, name } of dependenciesOf(definition, catalog))
+      found.add(findDefinition(catalog, kind, name)!);
+    found.add(definition);
+  }
+  return found;
 }
 
 function changeOf(before: Registered | undefined, after: ToStore, catalog: Catalog): Change | null {

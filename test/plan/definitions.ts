@@ -8,6 +8,7 @@ import {
   featureView,
   float64,
   int64,
+  latest,
   onDemandView,
   parquet,
   source,
@@ -26,6 +27,10 @@ export interface Twist {
   readonly path?: string;
   readonly eventId?: boolean;
   readonly cityText?: string;
+  /** Transactions look the customer's home up in `profile`, and `spending` uses it. */
+  readonly lookup?: boolean;
+  /** The city of who has none, in `profile`. */
+  readonly noCity?: string;
   /** Names of definitions that are left out. */
   readonly without?: readonly string[];
 }
@@ -38,6 +43,20 @@ export function project(twist: Twist = {}): Catalog {
   const { owner = 'fraud-team', window = '7d', path = 'data/tx.parquet', without = [] } = twist;
   const customer = entity({ name: 'customer', key: { customer_id: int64 }, owner });
   const city = entity({ name: 'city', key: { city: string }, owner: 'geo' });
+  const profiles = source({
+    name: 'profiles',
+    columns: { at: timestamp, customer_id: int64, city: string },
+    eventTime: 'at',
+    eventId: 'at',
+  });
+  const profile = featureView({
+    name: 'profile',
+    entity: customer,
+    source: profiles,
+    features: ({ city }) => ({
+      city: twist.noCity === undefined ? latest(city) : latest(city).default(twist.noCity),
+    }),
+  });
   const transactions = source({
     name: 'transactions',
     columns: {
@@ -52,29 +71,19 @@ export function project(twist: Twist = {}): Catalog {
     ...(twist.eventId === false ? {} : { eventId: 'tx_id' as const }),
     lateness: '1h',
     batch: parquet(path),
-  });
-  const profiles = source({
-    name: 'profiles',
-    columns: { at: timestamp, customer_id: int64, city: string },
-    eventTime: 'at',
-    eventId: 'at',
+    lookups: { home: profile.features.city },
   });
   const spending = featureView({
     name: 'spending',
     entity: customer,
     source: transactions,
     owner,
-    features: ({ amount }) => ({
+    features: ({ amount, city, home }) => ({
       tx_count_1d: count().over('1d'),
       avg_amount: avg(amount).over(window).describe('mean amount'),
+      abroad: count().where(city.ne(home)).over('1d'),
       ...(twist.extraFeature ? { total: sum(amount).lifetime() } : {}),
     }),
-  });
-  const profile = featureView({
-    name: 'profile',
-    entity: customer,
-    source: profiles,
-    features: ({ city }) => ({ city }),
   });
   const cityStats = featureView({
     name: 'city_stats',
@@ -113,5 +122,16 @@ export function project(twist: Twist = {}): Catalog {
     fraud,
     local,
   ].map((handle): Definition => definitionOf(handle as Parameters<typeof definitionOf>[0]));
-  return catalogOf(all.filter(({ name }) => !without.includes(name)));
+  const looksUp = twist.lookup === true && !without.includes('profile');
+  return catalogOf(
+    all
+      .filter(({ name }) => !without.includes(name))
+      .map((definition) => (looksUp ? definition : withoutLookup(definition))),
+  );
+}
+
+function withoutLookup(definition: Definition): Definition {
+  if (definition.kind === 'source') return { ...definition, lookups: [] };
+  if (definition.name !== 'spending' || definition.kind !== 'featureView') return definition;
+  return { ...definition, features: definition.features.filter(({ name }) => name !== 'abroad') };
 }

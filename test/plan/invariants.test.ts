@@ -30,6 +30,8 @@ const twist: fc.Arbitrary<Twist> = fc.record(
     extraColumn: fc.boolean(),
     eventId: fc.boolean(),
     path: fc.constantFrom('data/tx.parquet', 'moved/tx.parquet'),
+    lookup: fc.boolean(),
+    noCity: fc.constantFrom('nowhere', 'unknown'),
     without: fc.constantFrom(...WHOLE),
   },
   { requiredKeys: [] },

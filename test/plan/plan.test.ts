@@ -365,3 +365,78 @@ test('an unknown version is said to be so, with those that there are', () =>
     });
     assert.throws(at('fruad'), { code: 'plan/unknown-object', hint: 'did you mean "fraud"?' });
   }));
+
+test('a view that is looked up: who looks it up gets new versions with it, and an old version keeps the one it pins', () =>
+  withRegistry(async (registry) => {
+    await apply(registry);
+    const added = await apply(registry, { lookup: true });
+    assert.deepEqual(shorts(added), [
+      'new-version source/transactions 1→2',
+      'new-version featureView/spending 1→2',
+      'new-version onDemandView/context 1→2',
+      'new-version featureService/fraud 1→2',
+    ]);
+    assert.deepEqual(
+      changeOf(added, 'transactions').fields.map(({ path, after }) => `${path}: ${after}`),
+      ['lookups.home: profile:city by customer_id → string'],
+    );
+    const moved = await apply(registry, { lookup: true, noCity: 'nowhere' });
+    // What is needed comes first: the view before the source that looks it up. City statistics look nothing up.
+    assert.deepEqual(shorts(moved), [
+      'new-version featureView/profile 1→2',
+      'new-version source/transactions 2→3',
+      'new-version featureView/spending 2→3',
+      'new-version onDemandView/context 2→3',
+      'new-version featureService/fraud 2→3',
+      'new-version featureService/local 1→2',
+    ]);
+    assert.deepEqual(
+      changeOf(moved, 'spending').fields.map(({ path }) => path),
+      ['pins.source/transactions', 'pins.featureView/profile'],
+    );
+    const touched = changeOf(moved, 'profile').touches;
+    assert.ok(touched.features.includes('spending:abroad'));
+    assert.ok(touched.features.includes('context:amount_to_mean'));
+    assert.deepEqual(touched.services.toSorted(), ['fraud', 'local']);
+
+    assert.deepEqual(await states(registry, 'profile', 'spending', 'local'), [
+      'profile@1 pinned',
+      'profile@2 current',
+      'spending@1 pinned',
+      'spending@2 pinned',
+      'spending@3 current',
+      'local@1 pinned',
+      'local@2 current',
+    ]);
+    const registered = await registry.load();
+    const lookedUp = (version: number) => {
+      const catalog = catalogAt(registered, { kind: 'featureService', name: 'fraud', version });
+      return compileView(catalog, 'spending').lookups.map(({ program }) => program);
+    };
+    assert.deepEqual(lookedUp(1), []);
+    assert.deepEqual(lookedUp(2)[0]!.defaults, [null]);
+    assert.deepEqual(lookedUp(3)[0]!.defaults, ['nowhere']);
+
+    await retire(registry, 'featureService', 'local', 1, signature);
+    assert.ok((await states(registry, 'profile')).includes('profile@1 pinned'), 'still looked up');
+    await retire(registry, 'featureService', 'fraud', 2, signature);
+    assert.deepEqual(await states(registry, 'profile'), ['profile@1 retired', 'profile@2 current']);
+  }));
+
+test('a view that is looked up cannot be removed, and goes after the source that looked it up', () =>
+  withRegistry(async (registry) => {
+    const without = ['local', 'city_stats', 'city', 'fraud', 'context'];
+    await apply(registry, { lookup: true, without });
+    const all = project({ lookup: true, without });
+    const { profile: _, ...featureViews } = all.featureViews;
+    await assert.rejects(preparePlan(registry, { ...all, featureViews }), (error: any) => {
+      assert.equal(error.code, 'plan/in-use');
+      assert.match(error.message, /feature view profile is used by source transactions/);
+      return true;
+    });
+    const nothing = project({ without: [...Object.values(all).flatMap(Object.keys), ...without] });
+    const gone = shorts(await preparePlan(registry, nothing)).map((change) => change.split(' ')[1]);
+    assert.ok(gone.indexOf('featureView/spending') < gone.indexOf('source/transactions'));
+    assert.ok(gone.indexOf('source/transactions') < gone.indexOf('featureView/profile'));
+    assert.ok(gone.indexOf('featureView/profile') < gone.indexOf('source/profiles'));
+  }));
