@@ -399,14 +399,14 @@ test('a view that is looked up: who looks it up gets new versions with it, and a
     assert.ok(touched.features.includes('context:amount_to_mean'));
     assert.deepEqual(touched.services.toSorted(), ['fraud', 'local']);
 
-    assert.deepEqual(await states(registry, 'profile', 'spending', 'local'), [
+    assert.deepEqual((await states(registry, 'profile', 'spending', 'local')).toSorted(), [
+      'local@1 pinned',
+      'local@2 current',
       'profile@1 pinned',
       'profile@2 current',
       'spending@1 pinned',
       'spending@2 pinned',
       'spending@3 current',
-      'local@1 pinned',
-      'local@2 current',
     ]);
     const registered = await registry.load();
     const lookedUp = (version: number) => {
