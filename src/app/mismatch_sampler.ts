@@ -106,15 +106,14 @@ export class MismatchSampler {
 
   /** Takes turns until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    for (;;) {
-      await sleep(this.#options.everyMs, signal);
-      if (signal.aborted) return;
+    while (!signal.aborted) {
       try {
         await this.turn(signal);
       } catch (error) {
         if (signal.aborted) return;
         this.#options.onFailure('all views', error);
       }
+      await sleep(this.#options.everyMs, signal);
     }
   }
 
