@@ -146,6 +146,8 @@ async function lookUpGroup(
       engine,
       paths,
       upTo: request.upToOf?.(source) ?? null,
+      // A row may come before there is anything that it could look up.
+      mayBeEmpty: true,
       catalog,
       lookup,
       asked: {

@@ -37,6 +37,8 @@ export interface LookupRequest {
   readonly paths: Paths;
   /** What is read of the history of the source's stream. */
   readonly upTo: Positions | null;
+  /** Whether a source without any history gives nothing, instead of an error. */
+  readonly mayBeEmpty: boolean;
   readonly catalog: Catalog;
   readonly lookup: Lookup;
   readonly asked: Asked;
@@ -62,7 +64,8 @@ export async function lookUp(request: LookupRequest, out: Scatter): Promise<read
       const { lookup, asked, knowledge } = request;
       const { program } = lookup;
       const { source, sourceColumns } = program;
-      const scan = await openScan(connection, source, sourceColumns, request.paths, request.upTo);
+      const { paths, upTo, mayBeEmpty } = request;
+      const scan = await openScan(connection, source, sourceColumns, paths, upTo, mayBeEmpty);
       if (request.enrich === null && isLatestOnly(request)) {
         try {
           if (await lookUpLatest(request, scan, connection, out)) return scan.files;

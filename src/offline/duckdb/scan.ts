@@ -60,7 +60,8 @@ export interface Scan {
 /**
  * Opens the scan of `wanted` columns of a source (in the source's order). Checks names and types against the files'
  * metadata: `offline/missing-column`, `offline/wrong-type`, `offline/no-files`, `offline/unreadable-file`. Extra columns are ignored.
- * Of what a stream wrote only what lies within `upTo`; null: all.
+ * Of what a stream wrote only what lies within `upTo`; null: all. A source without any history is `offline/no-history`, unless it
+ * `mayBeEmpty`.
  */
 export async function openScan(
   connection: DuckDBConnection,
@@ -68,6 +69,7 @@ export async function openScan(
   wanted: readonly string[],
   paths: Paths,
   upTo: Positions | null = null,
+  mayBeEmpty = false,
 ): Promise<Scan> {
   const needed = new Set([...wanted, source.eventTime]);
   if (source.arrivalTime !== null) needed.add(source.arrivalTime);
@@ -86,7 +88,7 @@ export async function openScan(
     const relation = await openHistory(connection, stream, schema, where);
     parts.push({ relation, sql: historySelect(source, relation) });
   }
-  if (parts.length === 0) {
+  if (parts.length === 0 && !mayBeEmpty) {
     throw new SamewiseError('offline/no-history', `the source ${source.name} has no history`, {
       where,
       hint: 'give it a batch location, or push events into it',
@@ -94,7 +96,7 @@ export async function openScan(
   }
   return {
     source,
-    sql: parts.map(({ sql }) => sql).join('\nUNION ALL\n'),
+    sql: parts.length === 0 ? noRows(schema) : parts.map(({ sql }) => sql).join('\nUNION ALL\n'),
     hasArrival: source.arrivalTime !== null || streamed,
     hasRetract: source.op !== null || streamed,
     files: parts.flatMap(({ relation }) =>
@@ -108,6 +110,14 @@ export async function openScan(
       return error;
     },
   };
+}
+
+function noRows(schema: Schema): string {
+  const columns = schema.map(
+    ({ name: column, dtype }) => `NULL::${sqlType(dtype)} AS ${name(column)}`,
+  );
+  const more = `NULL::TIMESTAMP AS ${T}, NULL::TIMESTAMP AS ${A}, false AS ${RETRACT}, NULL::VARCHAR AS ${PARTITION}, NULL::VARCHAR AS ${POSITION}`;
+  return `SELECT ${[...columns, more].join(', ')} WHERE false`;
 }
 
 /** Opens a batch location and matches it with the declared columns. */

@@ -298,6 +298,7 @@ class TrainingRun {
           engine: this.#context.engine,
           paths: this.#context.paths,
           upTo: this.#positions.get(source.name)!,
+          mayBeEmpty: false,
           catalog: this.#request.catalog,
           lookup,
           asked,
