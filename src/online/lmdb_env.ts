@@ -8,9 +8,13 @@ import { ABORT, open, type RootDatabase } from 'lmdb';
 import { damaged, type LmdbPlace, lmdbFailure } from './lmdb_errors.ts';
 import { checkDataFile } from './lmdb_file.ts';
 
+/** After so many transactions of this process the room is taken back that processes held which were killed while they read. */
+const CHECK_READERS = 100;
+
 export class LmdbEnvironment {
   readonly place: LmdbPlace;
   readonly root: RootDatabase;
+  #transactions = 0;
 
   /** Opens the environment in the folder `place.path`, or makes it. Throws `<area>/damaged`, `full` and `unavailable`. */
   constructor(place: LmdbPlace, maxDbs: number) {
@@ -34,6 +38,8 @@ export class LmdbEnvironment {
     );
     // What was read before is of an older state.
     this.root.resetReadTxn();
+    // Else nothing that was there at their last read could be overwritten, and the file would grow with every write.
+    if (++this.#transactions % CHECK_READERS === 0) this.guard(() => this.root.readerCheck());
   }
 
   /** Runs `body`; what LMDB throws becomes a coded error. */

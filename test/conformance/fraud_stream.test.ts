@@ -36,6 +36,8 @@ const skip = transactions.skip || expected.skip;
 /** Of these, and of the terminals where they pay, every payment is replayed. */
 const CUSTOMERS = `CUSTOMER_ID < ${cases(7)}`;
 const ROWS_A_PUSH = 2_000;
+/** How long any wait may last. */
+const DEADLINE_MS = 60_000 * cases(1);
 
 const { fraudFeatures } = await import('../../examples/fraud/features.ts');
 const definitions = fraudFeatures(transactions.path);
@@ -140,14 +142,14 @@ async function replayBeside(held: ReadonlySet<string>): Promise<void> {
   const first = await pushAll(delivered.slice(0, ROWS_A_PUSH));
   await until('the first worker has all partitions', () => held.size === 4);
   const doomed = start(folder, ['stream', 'run', '--json']);
-  const died = finished(doomed);
+  const died = finished(doomed, DEADLINE_MS);
   await until('the second one has taken some over', () => held.size < 4);
   const half = delivered.length >> 1;
   await pushAll(delivered.slice(ROWS_A_PUSH, half));
   doomed.kill('SIGKILL');
   assert.equal((await died).signal, 'SIGKILL');
   const third = start(folder, ['stream', 'run', '--json']);
-  const ended = finished(third);
+  const ended = finished(third, DEADLINE_MS);
   // Somebody who takes no part in the sharing applies it all as well.
   await Promise.all([pushAll(delivered.slice(half)), applyHere(streaming, source, first)]);
   await until('all is applied and in history', async () =>
@@ -159,7 +161,7 @@ async function replayBeside(held: ReadonlySet<string>): Promise<void> {
 }
 
 async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 60_000 * cases(1);
+  const deadline = Date.now() + DEADLINE_MS;
   while (!(await holds())) {
     assert.ok(Date.now() < deadline, what);
     await pause(50);

@@ -43,9 +43,9 @@ export function start(folder: string, args: readonly string[]): ChildProcess {
   return child;
 }
 
-/** Waits for the end of a started process. */
-export async function finished(child: ChildProcess): Promise<Ran> {
-  const late = setTimeout(() => child.kill('SIGKILL'), DEADLINE_MS);
+/** Waits for the end of a started process; it is killed if that takes too long. */
+export async function finished(child: ChildProcess, deadlineMs = DEADLINE_MS): Promise<Ran> {
+  const late = setTimeout(() => child.kill('SIGKILL'), deadlineMs);
   const read = async (stream: NodeJS.ReadableStream) => {
     const chunks: Buffer[] = [];
     for await (const chunk of stream) chunks.push(chunk as Buffer);

@@ -27,7 +27,6 @@ export async function dropOld(
   { maxAgeUs = Infinity, maxBytes = Infinity }: Retention,
   nowUs: InstantUs,
 ): Promise<Dropped> {
-  store.dropDeadReaders();
   let records = 0;
   let bytes = 0;
   for (;;) {

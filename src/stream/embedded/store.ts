@@ -143,11 +143,6 @@ export class LogStore {
     this.#meta.put(PULSE_KEY, encodeNumber(this.#environment.root.getWriteTxnId()));
   }
 
-  /** Lets go of what processes held that were killed while they read: else the file could not use its room again. */
-  dropDeadReaders(): void {
-    this.#environment.guard(() => this.#environment.root.readerCheck());
-  }
-
   state(topic: Topic, partition: number): PartitionState {
     const bytes = this.#value(this.#meta, stateKey(topic.id, partition));
     return bytes === undefined ? EMPTY_PARTITION : decodeState(topic, partition, bytes);
