@@ -101,10 +101,16 @@ export function changesByKey(
     columns: columns.map((column) => gather(column, rows)),
     retract: rows.includes(-1) ? Uint8Array.from(rows, (row) => (row < 0 ? 1 : 0)) : null,
   };
-  // Changes come in the order of the log.
-  const ofKey = groups.map((group) => group.at(-1)!.position);
+  const ofKey = groups.map(furthest);
   const positions = partition === null ? null : { partition, ofKey };
   return { keys: groups.map((group) => group[0]!.key), starts, changes, positions };
+}
+
+/** The greatest position: changes come row by row of a table, not in the order of the log. */
+function furthest(changes: readonly Change[]): bigint {
+  let most = changes[0]!.position;
+  for (const { position } of changes) if (position > most) most = position;
+  return most;
 }
 
 /** The changes of one key. */
