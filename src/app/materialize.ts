@@ -103,7 +103,8 @@ export async function materialize(
   const lookedUp = lookedUpViews(registered);
   for (const view of views) {
     const { name, version } = view;
-    const job = { kind: 'materialize', view: name, version };
+    // Of some entities alone: whoever asks what pages have must know.
+    const job = { kind: request.entities ? 'entities' : 'materialize', view: name, version };
     results.push(
       await runJob({ ...app, signal: request.signal }, job, async (id) => {
         const startedMs = app.clock.monotonicMs();

@@ -57,7 +57,8 @@ export async function reconcileViews(
     await app.registry.load(),
     request.views,
   )) {
-    const job = { kind: 'reconcile', view: name, version };
+    // What pages have after a repair is another question than what they were found to have: `prove` asks it.
+    const job = { kind: repair ? 'repair' : 'reconcile', view: name, version };
     const made = await runJob({ ...app, signal }, job, async () => {
       const told: ToldDifference[] = [];
       let wrong = 0;

@@ -7,6 +7,7 @@ import { init } from './init.ts';
 import { jobs } from './jobs.ts';
 import { materialize } from './materialize.ts';
 import { apply, plan } from './plan.ts';
+import { prove } from './prove.ts';
 import { push } from './push.ts';
 import { reconcile } from './reconcile.ts';
 import { retire } from './retire.ts';
@@ -31,6 +32,7 @@ export const COMMANDS: readonly ((program: Command) => void)[] = [
   stream,
   status,
   reconcile,
+  prove,
   features,
   jobs,
   retire,
