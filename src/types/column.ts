@@ -125,8 +125,11 @@ function allocate(dtype: Dtype, capacity: number): TypedData | null {
 export class ColumnBuilder {
   readonly dtype: Dtype;
   length = 0;
-  #capacity: number;
-  #typed: TypedData | null;
+  /** Rows to make room for at first. */
+  readonly #first: number;
+  /** 0: nothing is there yet. */
+  #capacity = 0;
+  #typed: TypedData | null = null;
   /** The same bytes as an int64 column's data, in 32-bit halves (little-endian). */
   #halves: Int32Array | null = null;
   #strings: string[] | null = null;
@@ -137,15 +140,12 @@ export class ColumnBuilder {
 
   constructor(dtype: Dtype, capacity = 16) {
     this.dtype = dtype;
-    this.#capacity = Math.max(1, capacity);
-    this.#typed = null;
-    this.#reset();
+    this.#first = Math.max(1, capacity);
   }
 
-  #reset(): void {
+  #start(): void {
     const { dtype } = this;
-    this.length = 0;
-    this.#validity = null;
+    this.#capacity = this.#first;
     this.#typed = allocate(dtype, this.#capacity);
     this.#halves =
       dtype.kind === 'int64' ? new Int32Array((this.#typed as BigInt64Array).buffer) : null;
@@ -158,6 +158,10 @@ export class ColumnBuilder {
   }
 
   #grow(): void {
+    if (this.#capacity === 0) {
+      this.#start();
+      return;
+    }
     this.#capacity *= 2;
     const typed = allocate(this.dtype, this.#capacity);
     if (typed !== null) {
@@ -256,6 +260,7 @@ export class ColumnBuilder {
 
   /** The column built so far, which from now on owns the buffers; the builder starts anew. */
   finish(): Column {
+    if (this.#capacity === 0) this.#start();
     const { dtype, length } = this;
     const common = {
       kind: dtype.kind,
@@ -277,7 +282,9 @@ export class ColumnBuilder {
       assert(this.#typed !== null, 'a typed column has typed data');
       column = { ...common, data: this.#typed.subarray(0, length * width) };
     }
-    this.#reset();
+    this.length = this.#capacity = 0;
+    this.#typed = this.#halves = this.#strings = this.#bytes = null;
+    this.#offsets = this.#child = this.#validity = null;
     return column as Column;
   }
 }

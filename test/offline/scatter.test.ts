@@ -51,10 +51,50 @@ test('blocks give back every row in its place, spilled or not', () => {
             assert.ok(sameScalar(read[row]!, value), `row ${row}`);
           });
         }
+        const parts = [];
+        for (let from = 0, to = 0; from < values.length; from = to) {
+          to = Math.min(from + pieceRows, from - (from % blockRows) + blockRows, values.length);
+          parts.push(...scalarsOf(scatter.part(from, to)[0]!));
+        }
+        assert.ok(sameScalar(parts, values));
         scatter.close();
         assert.ok(!existsSync(spill));
       },
     ),
+    { numRuns: cases(300) },
+  );
+});
+
+test('rows in an order of their own are given in row order', () => {
+  const world = anyDtype.chain((dtype) =>
+    fc.record({
+      dtype: fc.constant(dtype),
+      values: fc.array(fc.option(scalarOf(dtype)), { minLength: 1, maxLength: 60 }),
+    }),
+  );
+  fc.assert(
+    fc.property(world, fc.infiniteStream(fc.nat()), fc.nat(), ({ dtype, values }, random, cut) => {
+      const keys = values.map(() => random.next().value);
+      const order = values.map((_, row) => row).sort((x, y) => keys[x]! - keys[y]!);
+      const places = new Int32Array(values.length);
+      order.forEach((row, place) => {
+        places[row] = place;
+      });
+      const column = columnOf(
+        dtype,
+        order.map((row) => values[row]!),
+      );
+      const scatter = new Scatter(values.length, values.length, [dtype], folder);
+      scatter.fill({ columns: [column], places });
+      const at = cut % values.length;
+      const parts = [scatter.part(0, at), scatter.part(at, values.length)];
+      assert.ok(
+        sameScalar(
+          parts.flatMap((part) => scalarsOf(part[0]!)),
+          values,
+        ),
+      );
+    }),
     { numRuns: cases(300) },
   );
 });

@@ -2,7 +2,6 @@
  * Look-ups over one source whose labels and history fit into memory together: both are read once for all of them, and they are sorted and
  * swept side by side, one here and the others in threads. Only a faster way to what `lookUp` gives: where it cannot go, that one does.
  */
-import { setImmediate as turn } from 'node:timers/promises';
 import type { Window } from '../../aggregate/window.ts';
 import { SamewiseError } from '../../base/errors.ts';
 import type { Catalog, Lookup, RequestSlot } from '../../model/index.ts';
@@ -15,7 +14,7 @@ import { type Engine, isDuckdbError, name, rowsOf, withConnection } from './engi
 import { ARRIVAL, floats, RETRACTED, TIME } from './event_batches.ts';
 import { wiredScan } from './events.ts';
 import type { Positions } from './history_scan.ts';
-import { placedAnswers, type SweepJob } from './in_memory_sweep.ts';
+import { type InOrder, type SweepJob, sweepInMemory } from './in_memory_sweep.ts';
 import { InMemoryThread } from './in_memory_threads.ts';
 import type { Labels } from './labels.ts';
 import { isLatestOnly } from './latest.ts';
@@ -58,13 +57,13 @@ export function mayBeInMemory(lookup: Lookup, knowledge: Knowledge): boolean {
 
 /** What look-ups gave, in their order, and the files of their source. */
 export interface InMemory {
-  readonly columns: readonly (readonly Column[])[];
+  readonly swept: readonly InOrder[];
   readonly files: readonly string[];
   /** Of all look-ups together. */
   readonly scannedRows: number;
 }
 
-/** The columns of each look-up in label order, before defaults; null where this way ends: not enough memory, or anything wrong with the data. */
+/** Null where this way ends: not enough memory, or anything wrong with the data. */
 export async function lookUpInMemory(request: InMemoryRequest): Promise<InMemory | null> {
   const { engine, lookups, signal } = request;
   const threads: InMemoryThread[] = [];
@@ -90,8 +89,8 @@ export async function lookUpInMemory(request: InMemoryRequest): Promise<InMemory
       const range = readBounds(lookups.flatMap(windowsOf), extent(labels));
       const { sql } = wiredScan(scan, fields, range.map((bound) => `${T} ${bound}`).join(' AND '));
       const history = await readShared(connection, sql, schema, rows);
-      const columns = await sweepAll(request, threads, labels, history);
-      return { columns, files: scan.files, scannedRows: lookups.length * history.length };
+      const swept = await sweepAll(request, threads, labels, history);
+      return { swept, files: scan.files, scannedRows: lookups.length * history.length };
     });
   } catch (error) {
     signal?.throwIfAborted();
@@ -147,34 +146,28 @@ async function sweepAll(
   threads: readonly InMemoryThread[],
   labels: Batch,
   history: Batch,
-): Promise<Column[][]> {
+): Promise<InOrder[]> {
   const { lookups, signal } = request;
-  const out: Column[][] = [];
+  const out: InOrder[] = [];
   const left = [...lookups.keys()];
-  const lane = async (sweep: (job: SweepJob) => Promise<Column[]>): Promise<void> => {
+  const lane = async (sweep: (job: SweepJob) => Promise<InOrder>): Promise<void> => {
     for (let next = left.shift(); next !== undefined; next = left.shift()) {
       const lookup = lookups[next]!;
       out[next] = await sweep(jobOf(request, lookup, labels, history));
+      signal?.throwIfAborted();
       request.onHistory(history.length);
       request.onLabels(lookup, labels.length);
     }
   };
   // The threads take theirs first: this one is busy from then on.
   const elsewhere = threads.map((thread) => lane((job) => thread.run(job, signal)));
-  await Promise.all([...elsewhere, lane((job) => sweepHere(job, signal))]);
+  await Promise.all([...elsewhere, lane(sweepInMemory)]);
   return out;
-}
-
-async function sweepHere(job: SweepJob, signal: AbortSignal | undefined): Promise<Column[]> {
-  return placedAnswers(job, async () => {
-    await turn();
-    signal?.throwIfAborted();
-  });
 }
 
 function jobOf(
   { catalog, knowledge }: InMemoryRequest,
-  { program, features, dtypes, keys }: Lookup,
+  { program, features, keys }: Lookup,
   labels: Batch,
   history: Batch,
 ): SweepJob {
@@ -188,7 +181,6 @@ function jobOf(
     catalog,
     view: program.view.name,
     features,
-    dtypes,
     knowledge,
     labels: { length: labels.length, columns },
     history: { length: history.length, columns: Object.fromEntries(read) },

@@ -3,19 +3,20 @@ import { enableCompileCache } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
 import { assert, SamewiseError } from '../../base/errors.ts';
 import type { SweepJob } from './in_memory_sweep.ts';
-import type { Swept } from './in_memory_threads.ts';
+import type { Said } from './in_memory_threads.ts';
 import { buffersOf } from './lookup_threads.ts';
 
 assert(parentPort !== null, 'this module is started as a thread');
 const port = parentPort;
 // A thread has none of its own accord, and would spend most of its start on parsing.
 if (workerData !== null) enableCompileCache(workerData as string);
-const { placedAnswers } = await import('./in_memory_sweep.ts');
-const tell = (swept: Swept, buffers: ArrayBuffer[] = []) => port.postMessage(swept, buffers);
+const { sweepInMemory } = await import('./in_memory_sweep.ts');
+const tell = (said: Said, buffers: ArrayBuffer[] = []) => port.postMessage(said, buffers);
 port.on('message', async (job: SweepJob) => {
   try {
-    const columns = await placedAnswers(job, async () => {});
-    tell({ columns }, buffersOf(columns));
+    const swept = await sweepInMemory(job);
+    const places = swept.places === null ? [] : [swept.places.buffer as ArrayBuffer];
+    tell({ swept }, [...buffersOf(swept.columns), ...places]);
   } catch (error) {
     if (error instanceof SamewiseError) tell({ failed: error.toJSON() });
     else tell({ broken: String((error as Error)?.stack ?? error) });

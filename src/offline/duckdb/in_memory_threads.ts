@@ -4,12 +4,11 @@ import { getCompileCacheDir } from 'node:module';
 import { dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { SamewiseError } from '../../base/errors.ts';
-import type { Column } from '../../types/column.ts';
-import type { SweepJob } from './in_memory_sweep.ts';
+import type { InOrder, SweepJob } from './in_memory_sweep.ts';
 
 /** What a thread says to a job. */
-export type Swept =
-  | { readonly columns: Column[] }
+export type Said =
+  | { readonly swept: InOrder }
   | { readonly failed: ReturnType<SamewiseError['toJSON']> }
   | { readonly broken: string };
 
@@ -28,23 +27,23 @@ export class InMemoryThread {
     this.#worker.on('error', () => {});
   }
 
-  /** What `placedAnswers` gives. One job at a time. */
-  async run(job: SweepJob, signal: AbortSignal | undefined): Promise<Column[]> {
+  /** What `sweepInMemory` gives. One job at a time. */
+  async run(job: SweepJob, signal: AbortSignal | undefined): Promise<InOrder> {
     const ended = new AbortController();
     const left = () => ended.abort(new Error('the thread ended'));
     this.#worker.once('exit', left);
     this.#worker.postMessage(job);
     const signals = signal === undefined ? [ended.signal] : [ended.signal, signal];
     try {
-      const [swept] = (await once(this.#worker, 'message', {
+      const [said] = (await once(this.#worker, 'message', {
         signal: AbortSignal.any(signals),
-      })) as [Swept];
-      if ('broken' in swept) throw new Error(`in a thread: ${swept.broken}`);
-      if ('failed' in swept) {
-        const { code, message, where, hint } = swept.failed;
+      })) as [Said];
+      if ('broken' in said) throw new Error(`in a thread: ${said.broken}`);
+      if ('failed' in said) {
+        const { code, message, where, hint } = said.failed;
         throw new SamewiseError(code, message, { where, hint });
       }
-      return swept.columns;
+      return said.swept;
     } finally {
       this.#worker.off('exit', left);
     }

@@ -14,7 +14,7 @@ import {
 import type { Batch } from '../../types/batch.ts';
 import { type Column, ColumnBuilder } from '../../types/column.ts';
 import type { Dtype } from '../../types/dtype.ts';
-import { BATCH_ROWS, compareKeys, runStarts } from './columns.ts';
+import { compareKeys, runStarts } from './columns.ts';
 import { floats, type KeyedBatch } from './event_batches.ts';
 
 /** Where the merge stands in the history. */
@@ -54,13 +54,20 @@ export interface Answers {
  * label may bring the time `u` of what is known to it; without one that is T.
  */
 export async function* merge(
-  { keyDtypes, layout, knowledge }: Question,
+  question: Question,
   labels: AsyncIterable<Batch>,
   history: AsyncIterator<KeyedBatch>,
 ): AsyncGenerator<Answers> {
-  const builders = layout.reads.map(
-    ({ aggregate }) => new ColumnBuilder(outputDtype(layout, aggregate), BATCH_ROWS + 2048),
-  );
+  for await (const { batch, columns } of sweepLabels(question, labels, history))
+    yield { rows: floats(batch.columns.r!), columns };
+}
+
+/** As `merge`, but labels without numbers: each batch of them with a column for each read of the layout. */
+export async function* sweepLabels(
+  { keyDtypes, layout, knowledge }: Question,
+  labels: AsyncIterable<Batch>,
+  history: AsyncIterator<KeyedBatch>,
+): AsyncGenerator<{ readonly batch: Batch; readonly columns: Column[] }> {
   const none = nothing(layout);
   const cursor: Cursor = { batch: null, key: 0 };
   const advance = async (): Promise<void> => {
@@ -71,6 +78,9 @@ export async function* merge(
   try {
     await advance();
     for await (const batch of labels) {
+      const builders = layout.reads.map(
+        ({ aggregate }) => new ColumnBuilder(outputDtype(layout, aggregate), batch.length),
+      );
       const keys = keyDtypes.map((_, i) => batch.columns[`k${i}`]!);
       const readUs = floats(batch.columns.t!);
       const knownUs = batch.columns.u === undefined ? readUs : floats(batch.columns.u);
@@ -110,10 +120,7 @@ export async function* merge(
             builders,
           );
       }
-      yield {
-        rows: floats(batch.columns.r!),
-        columns: builders.map((builder) => builder.finish()),
-      };
+      yield { batch, columns: builders.map((builder) => builder.finish()) };
     }
   } finally {
     await history.return?.();

@@ -8,7 +8,8 @@ import { deserialize, serialize } from 'node:v8';
 import { assert } from '../../base/errors.ts';
 import type { Column } from '../../types/column.ts';
 import type { Dtype } from '../../types/dtype.ts';
-import { rowBytes, takeRows } from './columns.ts';
+import { rowBytes, sliceColumn, takeRows } from './columns.ts';
+import type { InOrder } from './in_memory_sweep.ts';
 import { PlacedRows } from './placed_rows.ts';
 
 /** Rows of a block at least. */
@@ -37,7 +38,9 @@ export class Scatter {
   readonly #folder: string;
   /** The rows of the only block, where there is one: in their places from the start. */
   #placed: PlacedRows | null;
-  #whole: readonly Column[] | null = null;
+  #filled: InOrder | null = null;
+  /** The block that was asked for last. */
+  #last: { readonly block: number; readonly columns: readonly Column[] } | null = null;
   readonly #held: Piece[][] = [];
   readonly #spilled: { readonly from: number; readonly length: number }[][] = [];
   #heldBytes = 0;
@@ -97,10 +100,10 @@ export class Scatter {
     if (this.#heldBytes > this.#spillBytes) this.#spill();
   }
 
-  /** The columns of all rows in order, instead of adding them. */
-  fill(columns: readonly Column[]): void {
+  /** All rows in an order of their own, instead of adding them. There is one block. */
+  fill(rows: InOrder): void {
     assert(this.blocks === 1, 'there is one block');
-    this.#whole = columns;
+    this.#filled = rows;
     this.#placed = null;
   }
 
@@ -136,7 +139,7 @@ export class Scatter {
 
   /** The rows of a block in order. May be called again. */
   block(block: number): readonly Column[] {
-    if (this.#whole !== null) return this.#whole;
+    if (this.#filled !== null) return this.part(0, this.rows);
     if (this.#placed !== null) return this.#placed.finish();
     const placed = new PlacedRows(this.#dtypes, this.rowsOf(block));
     for (const { rows, columns } of this.#held[block]!) placed.put(rows, columns);
@@ -151,13 +154,29 @@ export class Scatter {
     return placed.finish();
   }
 
+  /** Rows from…to of a block in order; of a block that is read from files one part after the other. */
+  part(from: number, to: number): readonly Column[] {
+    if (this.#filled !== null) return rowsIn(this.#filled, from, to);
+    const block = Math.floor(from / this.#blockRows);
+    if (this.#last?.block !== block) this.#last = { block, columns: this.block(block) };
+    const start = block * this.#blockRows;
+    return this.#last.columns.map((column) => sliceColumn(column, from - start, to - start));
+  }
+
   /** Drops everything. */
   close(): void {
     this.#held.length = 0;
     this.#placed = null;
-    this.#whole = null;
+    this.#filled = null;
+    this.#last = null;
     rmSync(this.#folder, { recursive: true, force: true });
   }
+}
+
+function rowsIn({ columns, places }: InOrder, from: number, to: number): Column[] {
+  return columns.map((column) =>
+    places === null ? sliceColumn(column, from, to) : takeRows(column, places.subarray(from, to)),
+  );
 }
 
 function isOfOneSize({ kind }: Dtype): boolean {

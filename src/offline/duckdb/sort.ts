@@ -24,11 +24,16 @@ export async function* inOrder(parts: AsyncIterable<Part>): AsyncGenerator<Batch
 }
 
 function* sortedBatches(batch: Batch, by: readonly string[]): Generator<Batch> {
-  const places = placesOf(by.map((column) => batch.columns[column]!));
-  const sorted =
-    places === null ? batch : mapBatch(batch, batch.length, (column) => putRows(column, places));
+  const sorted = putInOrder(batch, placesOf(by.map((column) => batch.columns[column]!)));
   for (let from = 0; from < batch.length; from += BATCH_ROWS)
     yield sliceBatch(sorted, from, Math.min(batch.length, from + BATCH_ROWS));
+}
+
+/** The rows where `places` says; null: as they are. */
+export function putInOrder(batch: Batch, places: Int32Array | null): Batch {
+  return places === null
+    ? batch
+    : mapBatch(batch, batch.length, (column) => putRows(column, places));
 }
 
 /** The rows of a column where `places` says. In this order of work most of what is written stays in the processor's cache. */
@@ -42,7 +47,7 @@ function putRows(column: Column, places: Int32Array): Column {
  * The place of each row in the order of some columns, as DuckDB orders them and nulls last; rows alike in all of them stay as they
  * were. Null if all do.
  */
-function placesOf(columns: readonly Column[]): Int32Array | null {
+export function placesOf(columns: readonly Column[]): Int32Array | null {
   let order: Int32Array | null = null;
   /** Not done yet: the last one of all gives places. */
   let pass: Pass | null = null;

@@ -270,7 +270,7 @@ class TrainingRun {
     });
     if (given === null) return false;
     group.forEach((i, at) => {
-      this.#looked[i]!.fill(given.columns[at]!);
+      this.#looked[i]!.fill(given.swept[at]!);
     });
     this.#files[source.name] = given.files;
     this.#scanned[source.name] = (this.#scanned[source.name] ?? 0) + given.scannedRows;
@@ -374,7 +374,8 @@ class TrainingRun {
         const looked = this.#looked.map((scatter, i) =>
           this.#plan.lookups[i]!.level < lookup.level ? scatter.block(block) : [],
         );
-        const request = this.#requestBlock(block, batch.length);
+        const from = block * this.#blockRows;
+        const request = this.#requestPart(from, from + batch.length);
         const columns: Record<string, Column> = { t: batch.columns.t! };
         keyColumnsOf(this.#plan, lookup, looked, request).forEach((column, i) => {
           columns[`k${i}`] = column;
@@ -388,11 +389,12 @@ class TrainingRun {
     return { from: name(table), row: 'rowid', time: 't', keys: keys.map((key) => key.name) };
   }
 
-  #requestBlock(block: number, rows: number): Batch {
-    if (this.#asked === null) return { length: rows, columns: {} };
-    const columns = this.#asked.block(block);
+  #requestPart(from: number, to: number): Batch {
+    const length = to - from;
+    if (this.#asked === null) return { length, columns: {} };
+    const columns = this.#asked.part(from, to);
     return {
-      length: rows,
+      length,
       columns: Object.fromEntries(this.#requestSchema().map((f, i) => [f.name, columns[i]!])),
     };
   }
@@ -402,8 +404,7 @@ class TrainingRun {
     const { outputs } = this.#plan;
     const schema = outputs.map(({ name: column, dtype }) => ({ name: column, dtype }));
     // Each thread is in a row group of its own.
-    const near = Math.ceil(((await this.#threads()) * ROW_GROUP_ROWS) / this.#blockRows) + 1;
-    const rowsAt = this.#rowsAt(labels.rows, near);
+    const rowsAt = this.#rowsAt(labels.rows, (await this.#threads()) + 1);
     return rowValues.use(this.#connection, { schema, rowsAt }, (values) => {
       const fields = outputs.map((output, i) => `${VALUES}.f${i} AS ${name(output.name)}`);
       const all = `SELECT *, ${values} AS ${VALUES} FROM ${name(labels.table)}`;
@@ -415,26 +416,27 @@ class TrainingRun {
     });
   }
 
-  /** The outputs by row; of the blocks that were asked for last so many are kept. */
+  /** The outputs by row, a part of a block at a time; of those that were asked for last so many are kept. */
   #rowsAt(rows: number, kept: number): RowSource['rowsAt'] {
-    const blocks = new Map<number, Rows>();
+    const parts = new Map<number, Rows>();
     let done = 0;
     return (row) => {
-      const block = Math.floor(row / this.#blockRows);
-      let found = blocks.get(block);
-      blocks.delete(block);
+      const block = row - (row % this.#blockRows);
+      const from = row - ((row - block) % ROW_GROUP_ROWS);
+      let found = parts.get(from);
+      parts.delete(from);
       if (found === undefined) {
         this.#request.signal?.throwIfAborted();
-        if (blocks.size >= kept) blocks.delete(blocks.keys().next().value!);
-        const from = block * this.#blockRows;
-        const length = Math.min(this.#blockRows, rows - from);
-        const looked = this.#looked.map((scatter) => scatter.block(block));
-        const { columns } = assemble(this.#plan, looked, this.#requestBlock(block, length));
+        if (parts.size >= kept) parts.delete(parts.keys().next().value!);
+        const to = Math.min(from + ROW_GROUP_ROWS, block + this.#blockRows, rows);
+        const length = to - from;
+        const looked = this.#looked.map((scatter) => scatter.part(from, to));
+        const { columns } = assemble(this.#plan, looked, this.#requestPart(from, to));
         found = { from, length, columns };
         done = Math.max(done, from + length);
         this.#report('write', done, rows);
       }
-      blocks.set(block, found);
+      parts.set(from, found);
       return found;
     };
   }
