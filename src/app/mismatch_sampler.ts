@@ -178,8 +178,10 @@ export class MismatchSampler {
     const { registry, online, history, clock } = this.#app;
     const { name, version, program } = view;
     const watermark = await readWatermark(online, program.id);
-    // Its files were never asked to be in its pages.
+    // Its files were never asked to be in its pages; or nothing was ever pushed.
     if (program.source.batch !== null && watermark === null) return;
+    const { partitions } = await history.state(program.source.name);
+    if (program.source.batch === null && partitions.size === 0) return;
     const notes = notesOf(
       (await registry.comparisons()).find(
         (one) => one.view === name && one.version === version && one.by === 'reconcile',
@@ -191,7 +193,6 @@ export class MismatchSampler {
     let after = notes.after;
     let compared = 0;
     if (notes.fromHistory) {
-      const { partitions } = await history.state(program.source.name);
       const streamed = [...partitions.values()].reduce((sum, { rows }) => sum + rows, 0);
       const rows = streamed + (watermark?.source.rows ?? 0);
       const count = Math.max(1, Math.ceil(size / KEYS), Math.ceil(rows / EVENTS));

@@ -14,9 +14,17 @@ import type { App } from '../../src/app/open.ts';
 import { reconcileViews } from '../../src/app/reconcile_views.ts';
 import { sourceHealth } from '../../src/app/view_health.ts';
 import { manualClock } from '../../src/base/clock.ts';
-import { type Project, paymentsProject, pushRows } from './project.ts';
+import { type Project, paymentsProject, project as projectOf, pushRows } from './project.ts';
 import { keyOf } from './support.ts';
 
+const FEATURES = `
+import { count, entity, featureView, int64, source, timestamp } from 'samewise';
+const customer = entity({ name: 'customer', key: { customer_id: int64 } });
+const visits = source({ name: 'visits', columns: { at: timestamp, customer_id: int64 }, eventTime: 'at' });
+export const view = featureView({
+  name: 'visits', entity: customer, source: visits, features: () => ({ n: count().over('1d') }),
+});
+`;
 const CUSTOMERS = 300;
 const EVERY_MS = 30_000;
 
@@ -84,6 +92,16 @@ test('a view of files that were never materialised is left alone', async () => {
   const { sampler } = samplerOf();
   assert.deepEqual(new Set(await turns(sampler, 2)), new Set(['spending', 'latest']));
   assert.equal(await rateOf('spending'), undefined);
+});
+
+test('a view into whose source nothing was pushed is left alone', async () => {
+  const empty = await projectOf(FEATURES, 'SELECT 1 AS unused');
+  const other = await empty.open();
+  const { sampler } = samplerOf({ ...other, clock });
+  assert.deepEqual(await turns(sampler, 2), ['visits', 'visits']);
+  assert.deepEqual(await other.registry.comparisons(), []);
+  await other.close();
+  empty.remove();
 });
 
 test('pages that are right are found right, view by view', async () => {
