@@ -9,8 +9,17 @@ import type {
   FeatureView,
   OnDemandFeature,
   OnDemandView,
+  SourceLookup,
 } from '../../model/index.ts';
-import { featureIndex, lineageOf, parseRef, viewOf } from '../../model/index.ts';
+import {
+  featureIndex,
+  lineageOf,
+  lookupsUsedBy,
+  parseRef,
+  printRef,
+  sourceOf,
+  viewOf,
+} from '../../model/index.ts';
 import { currentCatalog } from '../../plan/index.ts';
 import type { FeatureHit } from '../../registry/contract.ts';
 import { type KeptPromise, keptPromise } from '../../serving/kept_promise.ts';
@@ -91,7 +100,10 @@ async function show({ registry, clock }: App, out: Output, ref: string): Promise
     view.kind === 'featureView'
       ? keptPromise(view, version, featureName, await registry.serviceLevels(), clock.nowUs())
       : null;
-  out.result({ ref, view: view.name, owner: view.owner, feature, freshness, lineage }, () =>
+  const lookups =
+    view.kind === 'featureView' ? lookupsUsedBy(view, sourceOf(catalog, view.source)) : [];
+  const said = { ref, view: view.name, owner: view.owner, feature, freshness, lookups, lineage };
+  out.result(said, () =>
     table(
       ['what', ''],
       [
@@ -100,6 +112,7 @@ async function show({ registry, clock }: App, out: Output, ref: string): Promise
         ['description', feature.description],
         ['owner', view.owner],
         ['meaning', meaningOf(view, feature)],
+        ['looked up', lookups.map(printLookup).join(', ')],
         ['default', feature.default === null ? '' : JSON.stringify(feature.default)],
         ['freshness', freshness === null ? '' : printFreshness(freshness)],
         ['entities', lineage.entities.join(', ')],
@@ -120,6 +133,11 @@ async function show({ registry, clock }: App, out: Output, ref: string): Promise
 function printFreshness({ within_ms, state, sinceUs }: KeptPromise): string {
   const since = sinceUs === null ? '' : ` since ${formatInstant(Math.floor(sinceUs / 1e6) * 1e6)}`;
   return `${state}${since}, within ${formatDuration(within_ms * 1000)}`;
+}
+
+/** `city = profile:city by customer_id`. */
+function printLookup({ name, view, feature, keys }: SourceLookup): string {
+  return `${name} = ${printRef(view, feature)} by ${keys.join(', ')}`;
 }
 
 /** `avg(amount) over 7d`, in words close to the definition. */
