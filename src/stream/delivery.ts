@@ -149,7 +149,7 @@ export class Delivery {
     for (;;) {
       if (this.#closed) return null;
       const held = this.#held.shift();
-      if (held !== undefined) return this.#give(held);
+      if (held !== undefined) return this.#give(this.#joined(held));
       for (const { failure } of this.#cursors.values()) if (failure !== null) throw failure;
       if (this.#error !== null) {
         const error = this.#error;
@@ -177,6 +177,29 @@ export class Delivery {
     this.#held = [];
     this.#wake();
     this.#onChange();
+  }
+
+  /** What is held next, together with more of its partition within the limits: small answers add up while the reader is busy. */
+  #joined({ event, bytes }: Held): Held {
+    if (event.type !== 'records') return { event, bytes };
+    const { partition } = event;
+    const joined = new Set<Held>();
+    let { length } = event.records;
+    let sum = bytes;
+    for (const held of this.#held) {
+      const more = held.event;
+      if (more.partition !== partition) continue;
+      if (more.type !== 'records' || length + more.records.length > this.#limits.records) break;
+      if (sum + held.bytes > this.#limits.bytes) break;
+      length += more.records.length;
+      sum += held.bytes;
+      joined.add(held);
+    }
+    if (joined.size === 0) return { event, bytes };
+    this.#held = this.#held.filter((held) => !joined.has(held));
+    const events = [event, ...[...joined].map((held) => held.event as typeof event)];
+    const records = events.flatMap((one) => one.records);
+    return { event: { ...event, records, next: events.at(-1)!.next }, bytes: sum };
   }
 
   #give({ event, bytes }: Held): ConsumerEvent {

@@ -24,6 +24,12 @@ export interface WorkerLimits {
   /** Records and bytes that are decoded and applied at once. */
   readonly batchRecords: number;
   readonly batchBytes: number;
+  /**
+   * After fewer records than these more are let come for `gatherMs`, unless somebody waits for them: a page is then written once for
+   * several of its events.
+   */
+  readonly gatherRecords: number;
+  readonly gatherMs: number;
   /** Records of a partition that make a commit into history; twice as many hold up reading. */
   readonly commitRecords: number;
   /** How long a record may wait for its commit into history. */
@@ -39,6 +45,8 @@ export interface WorkerLimits {
 export const WORKER_LIMITS: WorkerLimits = {
   batchRecords: 8_192,
   batchBytes: 8 << 20,
+  gatherRecords: 4_096,
+  gatherMs: 50,
   commitRecords: 100_000,
   commitMs: 5_000,
   checkpointMs: 1_000,
@@ -87,6 +95,11 @@ export class Worker {
   /** What ended the worker's background steps. */
   #failure: { readonly error: unknown } | null = null;
   #waiters: Waiter[] = [];
+  /** Partitions that were read since more was let come, and until when it is. */
+  readonly #round = new Set<string>();
+  #gatherUntilMs = Number.NEGATIVE_INFINITY;
+  /** Ends that pause. */
+  #hurry: (() => void) | null = null;
   /** How often the consumer's `next` was called. */
   #calls = 0;
   #pending: Promise<ConsumerEvent | null> | null = null;
@@ -142,6 +155,7 @@ export class Worker {
     return new Promise((resolve, reject) => {
       const waiter = { places, history, resolve, reject };
       this.#waiters.push(waiter);
+      this.#hurry?.();
       signal?.addEventListener('abort', () => {
         this.#waiters = this.#waiters.filter((other) => other !== waiter);
       });
@@ -157,6 +171,7 @@ export class Worker {
       return 'nothing';
     }
     if (this.#pending === null) {
+      await this.#gather(signal);
       this.#calls++;
       this.#pending = this.#retry('read the log', () => consumer.next());
       // Who waits for it is told; until then it is no failure that nobody has heard of.
@@ -183,6 +198,30 @@ export class Worker {
       signal.removeEventListener('abort', stop);
       stop();
     }
+  }
+
+  /** Takes note of a read; the next one may have to wait. With all partitions read once, or one of them twice, a round is over. */
+  #noteRead(partition: string, records: number): void {
+    const { gatherMs, gatherRecords } = this.#limits;
+    const again = this.#round.has(partition);
+    this.#round.add(partition);
+    if (records >= gatherRecords || (!again && this.#round.size < this.#readers.size)) return;
+    this.#round.clear();
+    this.#gatherUntilMs = this.#setup.clock.monotonicMs() + gatherMs;
+  }
+
+  /** Lets more come after a small batch, until somebody waits for what is there. */
+  async #gather(signal: AbortSignal): Promise<void> {
+    const leftMs = this.#gatherUntilMs - this.#setup.clock.monotonicMs();
+    if (leftMs <= 0 || signal.aborted) return;
+    const over = new AbortController();
+    const stop = () => over.abort('over');
+    signal.addEventListener('abort', stop);
+    this.#hurry = stop;
+    if (this.#waiters.length > 0) stop();
+    await this.#setup.sleep(leftMs, over.signal);
+    this.#hurry = null;
+    signal.removeEventListener('abort', stop);
   }
 
   /** Until something has to be done that no record calls for. */
@@ -217,6 +256,7 @@ export class Worker {
     const decoded = await this.#retry('decode', () => decoder.decode(records));
     const batch = readBatch(source, partition, at, records, decoded);
     reader.at = batch.to;
+    this.#noteRead(partition, records.length);
     this.#observer.read?.({
       ...place,
       records: records.length,

@@ -144,3 +144,42 @@ test('whatever is assigned, sought, fetched late and revoked, records come in or
     { numRuns: cases(500) },
   );
 });
+
+test('small answers that wait together come together, within the limits and up to a revocation', async () => {
+  const delivery = new Delivery(LIMITS);
+  for (const partition of ['0', '1']) {
+    delivery.assign(partition);
+    await delivery.next();
+    delivery.seek(partition, 0n);
+  }
+  const fetch = (partition: string, count: number) => {
+    const cursor = delivery.cursors().find((one) => one.partition === partition)!;
+    const { position, turn } = cursor;
+    const records = Array.from({ length: count }, (_, i) => recordAt(position! + BigInt(i)));
+    const end = position! + BigInt(count);
+    delivery.deliver(cursor, turn, records, end, end);
+  };
+  for (const count of [3, 4, 3, 1]) {
+    fetch('0', count);
+    fetch('1', 1);
+  }
+  delivery.revoke('1');
+  delivery.assign('1');
+  const told = [];
+  for (let i = 0; i < 4; i++) {
+    const event = (await delivery.next())!;
+    told.push(
+      event.type === 'records'
+        ? [event.partition, event.records.map((r) => Number(r.position)), event.next]
+        : [event.partition, event.type],
+    );
+  }
+  assert.deepEqual(told, [
+    ['0', [0, 1, 2, 3, 4, 5, 6, 7, 8, 9], 10n],
+    ['0', [10], 11n],
+    ['1', 'revoked'],
+    ['1', 'assigned'],
+  ]);
+  assert.equal(delivery.roomRecords, LIMITS.records);
+  delivery.close();
+});
