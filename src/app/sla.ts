@@ -13,7 +13,7 @@ import type {
   ServiceLevel,
 } from '../registry/health_contract.ts';
 import { UNSEEN_AFTER_US } from '../serving/kept_promise.ts';
-import { liveSources, viewsOfSource } from './live_sources.ts';
+import { liveSources } from './live_sources.ts';
 import { streamStatus } from './stream_status.ts';
 import { type Streaming, sleep } from './streaming.ts';
 
@@ -37,13 +37,16 @@ export interface Look extends LevelOf {
 
 /** What live views of a source promise: each view, and each feature that says so itself. */
 export function promisesOf(registered: readonly Registered[], source: string): Promised[] {
-  return viewsOfSource(registered, source).flatMap(({ name, version, program: { view } }) =>
-    [{ name: null, freshnessUs: view.freshnessUs }, ...view.features].flatMap((of) =>
+  return registered.flatMap(({ name, version, state, definition }) => {
+    if (definition.kind !== 'featureView' || state === 'retired') return [];
+    if (definition.source !== source) return [];
+    const own = { name: null, freshnessUs: definition.freshnessUs };
+    return [own, ...definition.features].flatMap((of) =>
       of.freshnessUs === null
         ? []
         : [{ view: name, version, feature: of.name, within_ms: of.freshnessUs / 1000 }],
-    ),
-  );
+    );
+  });
 }
 
 /** Whether a promise is kept when what is not in the pages has been waiting for so long. */
@@ -132,28 +135,35 @@ export async function lookAtLevels(app: Streaming, everyMs: number): Promise<voi
   };
   if (!(await registry.takeTurn(turn))) return;
   const registered = await registry.load();
-  const looks: Look[] = [];
-  for (const { name } of liveSources(registered, null)) {
-    const promises = promisesOf(registered, name);
-    if (promises.length === 0) continue;
-    const lags = await lagsOf(app, name);
-    for (const promised of promises)
-      looks.push(lookAt(promised, lags?.get(`${promised.view}@${promised.version}`) ?? null));
-  }
+  const promises = new Map(
+    liveSources(registered, null)
+      .map(({ name }) => [name, promisesOf(registered, name)] as const)
+      .filter(([, of]) => of.length > 0),
+  );
+  if (promises.size === 0) return;
+  const lags = await lagsOf(app, [...promises.keys()]);
+  const looks = [...promises.values()]
+    .flat()
+    .map((promised) => lookAt(promised, lags.get(`${promised.view}@${promised.version}`) ?? null));
   const { levels, changes } = nextLevels(await registry.serviceLevels(), looks, nowUs);
   if (levels.length > 0) await registry.putServiceLevels(levels, changes, nowUs - KEEP_US);
 }
 
-/** By view and version, in milliseconds; null: the log or a store did not tell. */
-async function lagsOf(app: Streaming, source: string): Promise<Map<string, number> | null> {
+/** By view and version, in milliseconds; without those of sources of which the log or a store did not tell. */
+async function lagsOf(app: Streaming, sources: readonly string[]): Promise<Map<string, number>> {
   try {
-    const [status] = await streamStatus(app, [source]);
+    const statuses = await streamStatus(app, sources);
     return new Map(
-      status!.views.map(({ view, version, behind_ms }) => [`${view}@${version}`, behind_ms]),
+      statuses.flatMap(({ views }) =>
+        views.map(({ view, version, behind_ms }) => [`${view}@${version}`, behind_ms] as const),
+      ),
     );
   } catch (error) {
     if (!(error instanceof SamewiseError)) throw error;
-    return null;
+    // One of them fails: the others are asked by themselves.
+    if (sources.length < 2) return new Map();
+    const each = await Promise.all(sources.map((source) => lagsOf(app, [source])));
+    return new Map(each.flatMap((lags) => [...lags]));
   }
 }
 
