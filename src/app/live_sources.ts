@@ -3,7 +3,7 @@ import { nearest, SamewiseError } from '../base/errors.ts';
 import type { FeatureView, Source, ViewProgram } from '../model/index.ts';
 import type { Registered, Registry } from '../registry/contract.ts';
 import type { LiveViews } from '../stream/partition.ts';
-import { type LiveView, liveViews } from './live_views.ts';
+import { type LiveView, liveView } from './live_views.ts';
 
 /** The current sources; of `names`, in their order, where they are given. Throws `app/unknown-source`. */
 export function liveSources(
@@ -33,13 +33,14 @@ export function liveSources(
 
 /** Live views of a source. */
 export function viewsOfSource(registered: readonly Registered[], source: string): LiveView[] {
-  const of = registered.filter(
-    ({ kind, definition }) =>
-      kind !== 'featureView' || (definition as { source?: string }).source === source,
-  );
-  return of.some(({ kind, state }) => kind === 'featureView' && state !== 'retired')
-    ? liveViews(of, null)
-    : [];
+  return registered
+    .filter(
+      ({ kind, state, definition }) =>
+        kind === 'featureView' &&
+        state !== 'retired' &&
+        (definition as FeatureView).source === source,
+    )
+    .map((view) => liveView(registered, view));
 }
 
 /** Asks for the live views of a source again and again, and compiles them only when the registry has changed. */

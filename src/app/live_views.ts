@@ -37,8 +37,14 @@ export function liveViews(
     });
   }
   const wanted = names === null ? views : names.flatMap((n) => views.filter((v) => v.name === n));
-  return wanted.map(({ name, version, state }) => {
-    const catalog = catalogAt(registered, { kind: 'featureView', name, version });
-    return { name, version, state, catalog, program: compileView(catalog, name) };
-  });
+  return wanted.map((view) => liveView(registered, view));
+}
+
+/** One of what is registered. */
+export function liveView(
+  registered: readonly Registered[],
+  { name, version, state }: Pick<Registered, 'name' | 'version' | 'state'>,
+): LiveView {
+  const catalog = catalogAt(registered, { kind: 'featureView', name, version });
+  return { name, version, state, catalog, program: compileView(catalog, name) };
 }

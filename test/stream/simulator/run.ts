@@ -28,7 +28,7 @@ import { LEAST_SKEW_US, logsFor, MOST_SKEW_US, SimulatedLog, Stamps } from './lo
 import { simulatedOffline } from './offline.ts';
 import { type Faults, NO_FAULTS, Process } from './process.ts';
 import { Random } from './random.ts';
-import { enrichedScenario, type Scenario, START_US, scenario } from './scenario.ts';
+import { enrichedScenario, LONGEST_US, type Scenario, START_US, scenario } from './scenario.ts';
 import { Scheduler } from './scheduler.ts';
 import { historiesFor, SimulatedHistory, SimulatedStore } from './stores.ts';
 
@@ -559,6 +559,9 @@ class World {
         let at = START_US + random.below(200) * 1_000_000;
         if (events.length > 0 && random.chance(0.7))
           at = random.pick(events).t + random.pick([0, 1, 20_000_000, 45_000_000, 45_000_001]);
+        // What is older than retention and came late no page ever had, nor is it to have it.
+        const keptUs = (events.at(-1)?.t ?? 0) - (layout.retentionUs ?? Number.POSITIVE_INFINITY);
+        if (at - LONGEST_US <= keptUs) continue;
         const found = kept(() => readTimeline(layout, head?.bytes, block, at));
         if (found === null) continue;
         assert.equal(found.missing.length, 0, 'all blocks are there');

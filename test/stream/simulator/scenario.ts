@@ -27,6 +27,8 @@ export const START_US = 1_700_000_000_000_000;
 const SECOND = 1_000_000;
 const MAX_AHEAD_US = 60 * SECOND;
 export const LATENESS_US = 10 * SECOND;
+/** The longest window of views with retention. */
+export const LONGEST_US = 45 * SECOND;
 
 export interface Scenario {
   readonly catalog: Catalog;
