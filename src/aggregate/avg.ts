@@ -1,7 +1,7 @@
 /** avg: the exact sum over the count, rounded once. Null where there are no values, and where IEEE gives NaN (∞ − ∞). */
 import { float64 } from '../types/dtype.ts';
 import { type AggregateDefinition, NUMERIC_INPUT } from './definition.ts';
-import { usualQuotient } from './rounding.ts';
+import { usualExactQuotient } from './rounding.ts';
 import { overTotal, type Total } from './total.ts';
 
 export const avg: AggregateDefinition = {
@@ -20,5 +20,5 @@ function mean({ n, sum }: Total): number | null {
 
 function meanOf(high: number, low: number, n: number): number {
   // One number by another: IEEE's division is the rounding; + 0, for zero has no sign.
-  return low === 0 ? high / n + 0 : usualQuotient(high, low, n);
+  return low === 0 ? high / n + 0 : usualExactQuotient(high, low, n);
 }

@@ -36,7 +36,28 @@ export function certainQuotient(high: number, low: number, error: number, diviso
   return decide(nearQuotient(high, low, error, divisor), rest.correction, rest.bound);
 }
 
-/** The square root of that, which is positive. */
+/**
+ * (high + low) / divisor where the two are the dividend exactly and the divisor is a whole number from 1 to 2^30: also where the quotient
+ * lies on the middle between two float64, as that of money by an even count often does, or beside it.
+ */
+export function exactQuotient(high: number, low: number, divisor: number): number {
+  const near = nearQuotient(high, low, 0, divisor);
+  const below = near + (rest.correction - rest.bound);
+  const above = near + (rest.correction + rest.bound);
+  if (below === above) return below;
+  const remainder = high - near * divisor - twoProductError(near, divisor, near * divisor);
+  const sum = remainder + low;
+  const added = sum - remainder;
+  const error = remainder - (sum - added) + (low - added);
+  // What the dividend would have beyond near · divisor if the quotient were the middle: a few bits by a whole number, exactly.
+  const gap = above - below;
+  const middle = (below - near + gap / 2) * divisor;
+  const side = sum - middle + error;
+  if (side !== 0) return side > 0 ? above : below;
+  return (below / gap) % 2 === 0 ? below : above;
+}
+
+/** The square root of `certainQuotient`'s, which is positive. */
 export function certainRootOfQuotient(
   high: number,
   low: number,

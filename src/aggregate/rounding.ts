@@ -1,5 +1,5 @@
 /** Rounding of numbers written to the base 2^32 (see exact_sum.ts) to float64. */
-import { certainQuotient } from './certain.ts';
+import { certainQuotient, exactQuotient } from './certain.ts';
 import { powerOfTwo } from './float_bits.ts';
 
 const RADIX = 4294967296;
@@ -57,6 +57,12 @@ export function usualQuotient(high: number, low: number, divisor: number): numbe
   // Halving commutes with rounding. Half of two numbers is often a tie, which the way below leaves open.
   if (divisor <= 2 ** 30 && (divisor & (divisor - 1)) === 0) return high / divisor;
   return certainQuotient(high, low, 0, divisor);
+}
+
+/** As `usualQuotient` of two numbers that are the dividend exactly, which leaves nothing open but what is too great or too small. */
+export function usualExactQuotient(high: number, low: number, divisor: number): number {
+  if (!isOfUsualSize(high) || divisor > 2 ** 30) return usualQuotient(high, low, divisor);
+  return exactQuotient(high, low, divisor);
 }
 
 /** 2^(32·k) for k from −31 to 31. */

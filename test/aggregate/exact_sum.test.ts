@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { certainRootOfQuotient } from '../../src/aggregate/certain.ts';
+import { certainRootOfQuotient, exactQuotient } from '../../src/aggregate/certain.ts';
 import { addRange, addSquares } from '../../src/aggregate/exact_ranges.ts';
 import { ExactSum } from '../../src/aggregate/exact_sum.ts';
 import { exactFloat } from '../../src/aggregate/float_bits.ts';
@@ -217,6 +217,32 @@ test('a root that is called certain is right, however near to a tie', () => {
     { numRuns: cases(1000) },
   );
   assert.ok(decided > 0);
+});
+
+test('a quotient of two exact numbers is right on a tie and beside it', () => {
+  const near = fc.tuple(
+    fc.bigInt({ min: 2n ** 52n, max: 2n ** 53n - 1n }),
+    fc.constantFrom(-(2n ** 20n), -3n, -1n, 0n, 0n, 1n, 2n, 2n ** 20n),
+    fc.integer({ min: 1, max: 2 ** 20 }),
+    fc.constantFrom(1, -1),
+    fc.integer({ min: -300, max: 200 }),
+    // How far below the last bit of the quotient the nudge is.
+    fc.constantFrom(0n, 20n, 31n, 40n),
+  );
+  fc.assert(
+    fc.property(near, ([whole, nudge, half, sign, exponent, below]) => {
+      const dividend = BigInt(sign) * ((((2n * whole + 1n) * BigInt(half)) << below) + nudge);
+      const high = Number(dividend);
+      const low = Number(dividend - BigInt(high));
+      fc.pre(BigInt(high) + BigInt(low) === dividend);
+      const scale = 2 ** exponent;
+      assert.equal(
+        exactQuotient(high * scale, low * scale, 2 * half),
+        quotient(dividend, BigInt(2 * half)) * scale,
+      );
+    }),
+    { numRuns: cases(2000) },
+  );
 });
 
 test('fractions and their roots round once', () => {
