@@ -121,6 +121,7 @@ export function printStatus(sources: readonly SourceHealth[]): string {
         `${Number((ratio * 100).toPrecision(3))} %`,
         `${formatCount(different)} of ${formatCount(compared)} ${by === 'prove' ? 'values' : 'keys'}`,
         Object.entries(causes)
+          .filter(([, count]) => count > 0)
           .map(([cause, count]) => `${cause} ${formatCount(count)}`)
           .join(', '),
         formatInstant(Math.floor(atUs / 1e6) * 1e6),
