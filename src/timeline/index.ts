@@ -19,4 +19,5 @@ export {
   resolveHistory,
   type Tombstones,
 } from './resolve.ts';
-export { sweep, sweepAsServed } from './sweep.ts';
+export { sweep } from './sweep.ts';
+export { sweepAsServed } from './sweep_as_served.ts';

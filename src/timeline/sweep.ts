@@ -2,7 +2,6 @@
  * The offline sweep: values of all of a layout's features at many read times of one key, from its sorted events.
  * Bounds are found once a window by two pointers; then one loop an aggregate. Nothing is allocated a key.
  */
-import type { Aggregate } from '../aggregate/aggregate.ts';
 import { type Window, windowEnd, windowStart } from '../aggregate/window.ts';
 import type { Column, ColumnBuilder } from '../types/column.ts';
 import type { Events, Layout } from './layout.ts';
@@ -89,67 +88,8 @@ function starts(
   }
 }
 
-function emit(aggregate: Aggregate, state: unknown, out: ColumnBuilder): void {
-  if (aggregate.emit !== undefined) aggregate.emit(state, out);
-  else out.push(aggregate.result(state));
-}
-
-function inputOf(prepared: Prepared, events: Events, aggregate: number): Column | null {
+/** The column that an aggregate of the layout takes; null for count(). */
+export function inputOf(prepared: Prepared, events: Events, aggregate: number): Column | null {
   const { input } = prepared.layout.aggregates[aggregate]!;
   return input < 0 ? null : events.columns[input]!;
-}
-
-/**
- * `sweep` with the knowledge of a time: the read i sees row r iff visibleFrom[r] < knownUs[i] <= visibleTo[r] as well.
- * That time is the read time where a value is wanted as it was served; it may also be another, in any order. Rows are every version that ever stood (`resolveHistory` as-served). Folds anew for each read.
- */
-export function sweepAsServed(
-  layout: Layout,
-  events: Events,
-  visibleFrom: Float64Array,
-  visibleTo: Float64Array | null,
-  from: number,
-  to: number,
-  readUs: Float64Array,
-  knownUs: Float64Array,
-  readFrom: number,
-  readTo: number,
-  out: readonly ColumnBuilder[],
-): void {
-  const prepared = prepare(layout);
-  const { timeUs } = events;
-  for (const { window, reads } of prepared.windows) {
-    let left = from;
-    let right = from;
-    for (let i = readFrom; i < readTo; i++) {
-      const at = readUs[i]!;
-      const known = knownUs[i]!;
-      const end = windowEnd(window, at);
-      const start = windowStart(window, at);
-      while (right < to && timeUs[right]! < end) right++;
-      while (left < right && timeUs[left]! < start) left++;
-      const seen = (row: number): boolean =>
-        visibleFrom[row]! < known && (visibleTo === null || known <= visibleTo[row]!);
-      let first = left;
-      if (window.last !== null) {
-        first = right;
-        for (let need = window.last; first > left && need > 0; first--) if (seen(first - 1)) need--;
-      }
-      for (const read of reads) {
-        const which = layout.reads[read]!.aggregate;
-        const aggregate = prepared.results[which]!;
-        const state = prepared.scratch[prepared.stateOf[which]!];
-        const input = inputOf(prepared, events, which);
-        aggregate.clear(state);
-        // Runs of visible rows, in order.
-        for (let row = first; row < right; row++) {
-          if (!seen(row)) continue;
-          const run = row;
-          while (row + 1 < right && seen(row + 1)) row++;
-          aggregate.add(state, input, run, row + 1, 'after');
-        }
-        emit(aggregate, state, out[read]!);
-      }
-    }
-  }
 }
