@@ -18,6 +18,8 @@ const ALL = [
   'http',
   'registry',
   'stream',
+  'stream_kafka',
+  'stream_soak',
 ];
 const asked = process.argv.slice(2);
 const ROOT = join(import.meta.dirname, '..');

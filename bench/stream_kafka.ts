@@ -1,0 +1,162 @@
+/**
+ * Streams, Kafka: how fast a worker brings a topic into pages with four windows and into history, against how fast the bare client
+ * reads the same topic and lets go of it. One process each, in turns, on a broker of the benchmark's own (scripts/services/kafka).
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Admin, Consumer, Producer } from '@platformatic/kafka';
+import { answer, runChild } from './child.ts';
+import { type BenchReport, printBenchReport } from './report.ts';
+import {
+  CUSTOMERS,
+  endedCpuSeconds,
+  load,
+  Payments,
+  StreamProject,
+  say,
+} from './stream_project.ts';
+
+const TOPIC = 'payments';
+const EVENTS = 500_000;
+const EVENTS_A_SEND = 5_000;
+const PARTITIONS = 4;
+const ROUNDS = 3;
+
+if (process.argv[2] === 'bare') await answer(() => readBare(process.argv[3]!));
+else await compare();
+
+interface Measured {
+  readonly seconds: number;
+  /** User and system time of all threads. */
+  readonly cpuSeconds: number;
+}
+
+/** The client as its documentation shows it, with nothing done to what it reads: from the first record to the last. */
+async function readBare(address: string): Promise<Measured> {
+  const consumer = new Consumer({
+    clientId: 'bare',
+    groupId: `bare-${process.pid}`,
+    bootstrapBrokers: [address],
+  });
+  const stream = await consumer.consume({ topics: [TOPIC], mode: 'earliest', autocommit: false });
+  let read = 0;
+  let start = 0;
+  let cpu = process.cpuUsage();
+  await new Promise<void>((resolve, reject) => {
+    stream.on('error', reject);
+    stream.on('data', () => {
+      if (read++ === 0) {
+        start = performance.now();
+        cpu = process.cpuUsage();
+      }
+      if (read === EVENTS) resolve();
+    });
+  });
+  const seconds = (performance.now() - start) / 1000;
+  const { user, system } = process.cpuUsage(cpu);
+  await consumer.close(true);
+  return { seconds, cpuSeconds: (user + system) / 1e6 };
+}
+
+async function fill(address: string): Promise<void> {
+  const payments = new Payments();
+  const options = { clientId: 'bench', bootstrapBrokers: [address] };
+  const admin = new Admin(options);
+  await admin.createTopics({ topics: [TOPIC], partitions: PARTITIONS, replicas: 1 });
+  await admin.close();
+  const producer = new Producer(options);
+  for (let sent = 0; sent < EVENTS; sent += EVENTS_A_SEND)
+    await producer.send({
+      messages: payments.lines(EVENTS_A_SEND).map((line) => ({
+        topic: TOPIC,
+        key: Buffer.from(/\d+/.exec(line)![0]),
+        value: Buffer.from(line),
+      })),
+    });
+  await producer.close();
+}
+
+async function compare(): Promise<void> {
+  const services = mkdtempSync(join(tmpdir(), 'samewise-bench-kafka-'));
+  const kafka = (what: string) =>
+    execFileSync(join(import.meta.dirname, '../scripts/services/kafka'), [what], {
+      env: {
+        ...process.env,
+        SAMEWISE_SERVICES_DIR: services,
+        SAMEWISE_SERVICES_OWNER: String(process.pid),
+      },
+      stdio: ['ignore', 'pipe', 'inherit'],
+      encoding: 'utf8',
+    }).trim();
+  try {
+    const address = kafka('up');
+    await fill(address);
+    say(`${EVENTS} events are in the topic`);
+    const bare: Measured[] = [];
+    const ours: Measured[] = [];
+    for (let round = 0; round < ROUNDS; round++) {
+      bare.push(runChild(import.meta.filename, 'bare', address).result as Measured);
+      ours.push(await applied(address));
+    }
+    printBenchReport(reportOf(bare, ours));
+  } finally {
+    kafka('down');
+    rmSync(services, { recursive: true, force: true });
+  }
+}
+
+/** A worker of a new project, from the topic's first event to its last, less what it takes where nothing is to be done. */
+async function applied(address: string): Promise<Measured> {
+  const project = new StreamProject();
+  try {
+    await project.open({ stream: `kafka:${address}` }, `stream: stream({ topic: '${TOPIC}' }),`);
+    const all = await measured(() => project.run('stream', 'run', '--catch-up'));
+    const nothing = await measured(() => project.run('stream', 'run', '--catch-up'));
+    const seconds = all.seconds - nothing.seconds;
+    const cpu = all.cpuSeconds - nothing.cpuSeconds;
+    say(`a worker: ${seconds.toFixed(1)} s, ${cpu.toFixed(1)} s CPU`);
+    return { seconds, cpuSeconds: cpu };
+  } finally {
+    project.close();
+  }
+}
+
+async function measured(body: () => Promise<void>): Promise<Measured> {
+  const start = performance.now();
+  const cpu = endedCpuSeconds();
+  await body();
+  return { seconds: (performance.now() - start) / 1000, cpuSeconds: endedCpuSeconds() - cpu };
+}
+
+function reportOf(bare: readonly Measured[], ours: readonly Measured[]): BenchReport {
+  const best = (runs: readonly Measured[], of: keyof Measured) =>
+    Math.min(...runs.map((run) => run[of]));
+  const said = (runs: readonly Measured[]) =>
+    `${rate(best(runs, 'cpuSeconds'))} events per CPU second, ${rate(best(runs, 'seconds'))}/s`;
+  const share = best(bare, 'cpuSeconds') / best(ours, 'cpuSeconds');
+  const wallShare = best(bare, 'seconds') / best(ours, 'seconds');
+  return {
+    title: 'Streams: Kafka',
+    command: 'node bench/stream_kafka.ts',
+    about:
+      `${count(EVENTS)} payments of ${count(CUSTOMERS)} customers as JSON in ${PARTITIONS} partitions of a real broker. Bare: @platformatic/kafka reads them and lets go of them. ` +
+      `Samewise: \`samewise stream run --catch-up\` applies them to the pages of a view with four windows and commits them to history, both durable. ` +
+      `One process each, in turns; the best of ${ROUNDS} rounds. Load average at the end: ${load()}.`,
+    rows: [
+      { what: 'the bare client', value: said(bare) },
+      { what: 'Samewise, into pages and history', value: said(ours) },
+      {
+        what: 'Samewise against the bare client',
+        value: `${percent(share)} of the events per CPU second, ${percent(wallShare)} of the events/s`,
+        target: '≥ 60 %',
+        met: share >= 0.6,
+      },
+    ],
+  };
+}
+
+const count = (n: number) => n.toLocaleString('en');
+const rate = (seconds: number) => count(Math.round(EVENTS / seconds));
+const percent = (share: number) => `${(100 * share).toFixed(0)} %`;
