@@ -5,8 +5,8 @@ import fc from 'fast-check';
 import { compileView, type FeatureView } from '../../src/model/index.ts';
 import { sweep } from '../../src/timeline/index.ts';
 import { ColumnBuilder, scalarAt } from '../../src/types/column.ts';
-import { decodeKey } from '../../src/types/key.ts';
-import { naiveOutputs, type Row } from '../oracle/training.ts';
+import { decodeKey, encodeKey } from '../../src/types/key.ts';
+import { type Delivered, deliveriesOf, naiveOutputs, type Row } from '../oracle/training.ts';
 import { cases } from '../support/cases.ts';
 import {
   anyWorld,
@@ -62,7 +62,36 @@ async function historyAt(
   return found;
 }
 
-test('history, whole, in shards and of some keys; snapshots', async () => {
+/** Deliveries of some keys say what was looked up for them. */
+async function checkDeliveries(
+  project: Project,
+  view: FeatureView,
+  world: World,
+  keys: readonly Uint8Array[],
+): Promise<void> {
+  const source = catalog.sources[view.source]!;
+  const { keyDtypes, rowSchema } = compileView(catalog, view.name);
+  const asked = { catalog, view: view.name, keys, limit: 1000 };
+  const listed = await project.store.deliveries(asked);
+  const wanted = new Set(keys.map((key) => key.toHex()));
+  const isWanted = ({ row }: Delivered) => {
+    const parts = view.keys.map((key) => row[key] ?? null);
+    return !parts.includes(null) && wanted.has(encodeKey(parts, keyDtypes).toHex());
+  };
+  const all = deliveriesOf({ catalog, history: world }, source);
+  const idOf = ({ row }: Delivered) => (source.mutable ? row[source.eventId!]! : null);
+  // A row of a table comes with all that was delivered of it.
+  const ids = new Set(all.filter(isWanted).map(idOf));
+  const expected = all.filter((one) => (source.mutable ? ids.has(idOf(one)) : isWanted(one)));
+  const print = (a: number, retract: boolean, values: Row) =>
+    `${a} ${retract} ${rowSchema.map(({ name }) => String(values[name] ?? null)).join('|')}`;
+  assert.deepEqual(
+    listed.map(({ arrivalUs, retract, values }) => print(arrivalUs, retract, values)).toSorted(),
+    expected.map(({ a, retract, row }) => print(a, retract, row)).toSorted(),
+  );
+}
+
+test('history, whole, in shards and of some keys; deliveries; snapshots', async () => {
   await fc.assert(
     fc.asyncProperty(
       anyWorld,
@@ -86,6 +115,7 @@ test('history, whole, in shards and of some keys; snapshots', async () => {
         for (const [key, { values }] of await historyAt(project, view, atUs, { keys: some }))
           assert.deepEqual(values, whole.get(key)!.values);
 
+        await checkDeliveries(project, view, world, some);
         const path = project.path('snapshot.parquet');
         const output = { format: 'parquet' as const, path };
         const { rows } = await project.store.snapshot({ catalog, view: view.name, atUs, output });

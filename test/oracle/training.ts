@@ -149,7 +149,7 @@ function featureOf(
 const withLookups = new WeakMap<object, Map<Source, readonly Delivered[]>>();
 
 /** The deliveries of a source, with what they look up. */
-function deliveriesOf(
+export function deliveriesOf(
   question: Pick<Question, 'catalog' | 'history'>,
   source: Source,
 ): readonly Delivered[] {

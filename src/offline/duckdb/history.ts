@@ -25,6 +25,8 @@ export async function* keyedHistory(
     const { source, sourceColumns } = program;
     const upTo = request.upTo ?? null;
     const scan = await openScan(connection, source, sourceColumns, paths, upTo);
+    // Nobody is asked for: that the source can be opened is all that there is to learn.
+    if (request.keys?.length === 0) return;
     const report = (name: string, rows: number) =>
       request.onProgress?.({ phase: `scan ${name}`, rows, totalRows: null });
     if (request.keys !== null)
