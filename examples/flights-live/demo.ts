@@ -11,6 +11,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs, styleText } from 'node:util';
 import { DuckDBInstance } from '@duckdb/node-api';
+
+import type { ServedProof } from '../../src/app/prove_served.ts';
 import { formatCount } from '../../src/base/numbers.ts';
 import { naiveVectors } from '../flights/oracle.ts';
 
@@ -99,6 +101,10 @@ async function samewise<T>(args: readonly string[], said: (result: T) => string)
   return result;
 }
 
+function sum<Name extends string>(rows: readonly Record<Name, number>[], of: Name): number {
+  return rows.reduce((total, row) => total + row[of], 0);
+}
+
 interface Played {
   /** When it is sent: mostly when it happened, some of them up to two hours late. */
   readonly sentMs: number;
@@ -136,7 +142,7 @@ async function push(url: string, lines: readonly string[], wait: string): Promis
   if (!response.ok) throw new Error(await response.text());
 }
 
-/** Plays all flights; gives how many were sent. */
+/** Plays all flights, and asks for a flight's vector now and then, as a model would; gives how many were sent. */
 async function play(url: string, flights: readonly Played[]): Promise<number> {
   const firstMs = flights[0]!.sentMs;
   const started = performance.now();
@@ -145,7 +151,11 @@ async function play(url: string, flights: readonly Played[]): Promise<number> {
     let end = next;
     while (end < flights.length && flights[end]!.sentMs <= nowMs) end++;
     const lines = flights.slice(next, end).map(({ line }) => line);
-    if (lines.length > 0) await push(url, lines, end === flights.length ? 'applied' : 'durable');
+    if (lines.length > 0) {
+      await push(url, lines, end === flights.length ? 'applied' : 'durable');
+      const { date, origin, destination } = JSON.parse(lines.at(-1)!);
+      await vector(url, { origin, destination }, date);
+    }
     next = end;
     await sleep(TICK_MS);
   }
@@ -215,8 +225,7 @@ await samewise<{ plan: { changes: unknown[] } }>(
   ({ plan }) => `${plan.changes.length} definitions registered`,
 );
 await samewise<{ rows: number; keys: number }[]>(['materialize'], (views) => {
-  const sum = (of: 'rows' | 'keys') => views.reduce((n, view) => n + view[of], 0);
-  return `${formatCount(sum('rows'))} events of ${formatCount(sum('keys'))} entity keys`;
+  return `${formatCount(sum(views, 'rows'))} events of ${formatCount(sum(views, 'keys'))} entity keys`;
 });
 const flights = await delivered();
 const { url, child: server } = await serve();
@@ -240,8 +249,15 @@ const proof = await samewise<{
   ({ online }) =>
     `${formatCount(online.values)} values of ${formatCount(online.rows)} (entity, T), as streamed and as trained: ${online.mismatches.length} mismatches`,
 );
-const wrong = proof.online.mismatches.length + (await askOracle(url));
+let wrong = proof.online.mismatches.length + (await askOracle(url));
 await stopped(server);
+const served = await samewise<ServedProof>(
+  ['prove'],
+  ({ values, proven, mismatches, views }) =>
+    `${formatCount(values)} values of ${formatCount(proven)} vectors as they were served, computed again from what their pages had then: ${formatCount(mismatches)} mismatches;
+of ${formatCount(sum(views, 'reads'))} pages ${formatCount(sum(views, 'behind'))} lacked what had arrived before the read, ${formatCount(sum(views, 'later'))} what arrived later`,
+);
+wrong += served.mismatches;
 if (flags.kafka) {
   kafka('down');
   process.stdout.write('\nKafka is stopped, and with it the topic is gone.\n');

@@ -7,13 +7,14 @@
  * may have more: what history had by then. And of the batch location it has what was there when it was built. Where that leaves
  * several states, a page is right that answered as one of them.
  */
-import { windowEnd, windowReach } from '../aggregate/window.ts';
+import { windowEnd, windowReach, windowStart } from '../aggregate/window.ts';
 import type { InstantUs } from '../base/time.ts';
 import type { Status, ViewProgram } from '../model/index.ts';
 import type { Delivery } from '../offline/contract.ts';
 import type { LoggedPage, LoggedVector } from '../offline/feature_log_contract.ts';
-import { buildPages, type Events, type Layout, readTimeline, sweep } from '../timeline/index.ts';
+import { type Events, type Layout, sweep } from '../timeline/index.ts';
 import { ColumnBuilder, scalarAt } from '../types/column.ts';
+import type { Dtype } from '../types/dtype.ts';
 import { type Scalar, sameScalar, scalarToJsonText } from '../types/scalar.ts';
 import type { DeliveredRows } from './prove_rows.ts';
 
@@ -76,7 +77,19 @@ const MAX_SUSPECTS = 2_000;
 /** Events that are told of one page. */
 const MAX_TOLD = 10;
 
-/** Proves one logged page. `delivered` has all deliveries of its key that history has. */
+/**
+ * From which event time on a page's answer needs deliveries: what its windows reach, if the newest event that it names lies there too;
+ * −∞: all. Rows of a table may have come from anywhere.
+ */
+export function neededFrom(program: ViewProgram, page: LoggedPage, readUs: InstantUs): number {
+  if (program.layout.mutable) return Number.NEGATIVE_INFINITY;
+  const [fromUs] = readerOf(program, page.features).reach(readUs);
+  const { positions, eventTimeUs } = page;
+  const newestUs = eventTimeUs ?? Number.NEGATIVE_INFINITY;
+  return positions === null || newestUs >= fromUs ? fromUs : Number.NEGATIVE_INFINITY;
+}
+
+/** Proves one logged page. `delivered` has all deliveries of its key that history has, from `neededFrom` on. */
 export function provePage(
   delivered: DeliveredRows,
   page: LoggedPage,
@@ -85,7 +98,16 @@ export function provePage(
 ): PageProof {
   const reader = readerOf(delivered.program, page.features);
   const key = page.key === null ? new Uint8Array(0) : Uint8Array.fromHex(page.key);
-  const rows = page.key === null ? [] : delivered.rowsOf(key);
+  const fromUs = neededFrom(delivered.program, page, at.readUs);
+  // Of a table a change that is after the read may have taken away what was before it.
+  const toUs = delivered.program.layout.mutable ? Number.POSITIVE_INFINITY : at.readUs;
+  const rows =
+    page.key === null
+      ? []
+      : delivered.rowsOf(key).filter((row) => {
+          const { timeUs } = delivered.deliveries[row]!;
+          return timeUs >= fromUs && timeUs < toUs;
+        });
   const answerOf = (some: readonly number[]) =>
     reader.read(delivered.eventsOf(key, some), at.readUs);
   const { sure, open } = split(delivered.deliveries, rows, page, at.servedUs, built);
@@ -121,7 +143,7 @@ interface Open {
   readonly usually: boolean;
 }
 
-/** Rows that the page must have had, and those that it may have had; both by arrival. */
+/** Rows that the page must have had, and those that it may have had, the latter by arrival. */
 function split(
   deliveries: readonly Delivery[],
   rows: readonly number[],
@@ -152,6 +174,7 @@ function split(
     )
       open.push({ row, why: 'built', usually: false });
   }
+  open.sort((a, b) => deliveries[a.row]!.arrivalUs - deliveries[b.row]!.arrivalUs);
   return { sure, open };
 }
 
@@ -226,8 +249,10 @@ function staleness(
   const [fromUs, toUs] = reader.reach(readUs);
   const matters = (timeUs: number) => timeUs >= fromUs && timeUs < toUs;
   const events: ToldEvent[] = [];
-  const before = indexOf(then);
-  const after = indexOf(now);
+  // What is not among the unseen, both have alike.
+  const unseen = new Set(rows.flatMap((row) => (known.has(row) ? [] : [deliveries[row]!.id])));
+  const before = indexOf(then, unseen);
+  const after = indexOf(now, unseen);
   for (const [name, row] of after) {
     const old = before.get(name);
     if (!matters(now.timeUs[row]!)) continue;
@@ -241,8 +266,11 @@ function staleness(
   for (const [name, row] of before) {
     if (after.has(name) || !matters(then.timeUs[row]!)) continue;
     // What took it away.
-    const by = rows.findLast((each) => !known.has(each) && deliveries[each]!.id === then.id[row]);
-    if (by !== undefined) events.push(tell(deliveries[by]!, 'has'));
+    const by = rows
+      .filter((each) => !known.has(each) && deliveries[each]!.id === then.id[row])
+      .map((each) => deliveries[each]!)
+      .sort((a, b) => b.arrivalUs - a.arrivalUs)[0];
+    if (by !== undefined) events.push(tell(by, 'has'));
   }
   const newest = events.sort((a, b) => b.arrivalUs - a.arrivalUs).slice(0, MAX_TOLD);
   return { behind, events: newest };
@@ -256,8 +284,12 @@ function tell(
   return { id, timeUs, arrivalUs, place: where, served, late };
 }
 
-function indexOf({ timeUs, id, length }: Events): Map<string, number> {
-  return new Map(Array.from({ length }, (_, row) => [`${timeUs[row]} ${id[row]}`, row]));
+/** Rows of these ids, by event. */
+function indexOf({ timeUs, id, length }: Events, ids: ReadonlySet<bigint>): Map<string, number> {
+  const index = new Map<string, number>();
+  for (let row = 0; row < length; row++)
+    if (ids.has(id[row]!)) index.set(`${timeUs[row]} ${id[row]}`, row);
+  return index;
 }
 
 function sameEvent(a: Events, x: number, b: Events, y: number): boolean {
@@ -303,29 +335,34 @@ function differencesOf(answer: Answer, page: LoggedPage): ValueDifference[] {
   return out;
 }
 
-/** Computes some features of a view as training does; what training does not tell, as a page that has all rows. */
+/** Computes some features of a view as training does, from events alone. */
 class Reader {
-  readonly #program: ViewProgram;
-  readonly #features: readonly number[];
+  readonly #dtypes: readonly Dtype[];
   readonly #layout: Layout;
 
   constructor(program: ViewProgram, features: readonly number[]) {
-    this.#program = program;
-    this.#features = features;
+    this.#dtypes = features.map((feature) => program.view.features[feature]!.dtype);
     const reads = features.map((feature) => program.layout.reads[feature]!);
-    this.#layout = { ...program.layout, reads, retentionUs: null };
+    this.#layout = { ...program.layout, reads };
   }
 
   read(events: Events, readUs: InstantUs): Answer {
-    const dtypes = this.#features.map((feature) => this.#program.view.features[feature]!.dtype);
-    const out = dtypes.map((dtype) => new ColumnBuilder(dtype, 1));
+    const { reads, aggregates } = this.#layout;
+    const out = this.#dtypes.map((dtype) => new ColumnBuilder(dtype, 1));
     sweep(this.#layout, events, 0, events.length, Float64Array.of(readUs), 0, 1, out);
     const values = out.map((builder) => scalarAt(builder.finish(), 0));
-    const texts = values.map((value, i) => scalarToJsonText(value, dtypes[i]!));
-    const pages = buildPages(this.#layout, events, 0, events.length);
-    const head = events.length === 0 ? undefined : pages.head;
-    const block = (number: number) => pages.blocks.get(number);
-    const { statuses, eventTimeUs } = readTimeline(this.#layout, head, block, readUs);
+    const texts = values.map((value, i) => scalarToJsonText(value, this.#dtypes[i]!));
+    const before = countBefore(events, readUs);
+    const statuses = values.map((value, i): Status => {
+      if (before === 0) return 'NOT_FOUND';
+      if (value !== null) return 'PRESENT';
+      const { aggregate, window } = reads[i]!;
+      const isLatest = aggregates[aggregate]!.spec.fn === 'latest' && window.sizeUs !== null;
+      const last = countBefore(events, windowEnd(window, readUs));
+      const isEmpty = last === 0 || events.timeUs[last - 1]! < windowStart(window, readUs);
+      return isLatest && isEmpty ? 'OUTSIDE_MAX_AGE' : 'NULL_VALUE';
+    });
+    const eventTimeUs = before === 0 ? null : events.timeUs[before - 1]!;
     return { values, texts, statuses, eventTimeUs };
   }
 
@@ -337,6 +374,13 @@ class Reader {
       Math.max(...windows.map((window) => windowEnd(window, readUs))),
     ];
   }
+}
+
+/** How many events lie before a time. */
+function countBefore({ timeUs, length }: Events, us: InstantUs): number {
+  let count = length;
+  while (count > 0 && timeUs[count - 1]! >= us) count--;
+  return count;
 }
 
 const readers = new WeakMap<ViewProgram, Map<string, Reader>>();

@@ -12,7 +12,7 @@ export class DeliveredRows {
   readonly deliveries: readonly Delivery[];
   readonly #evaluated: Evaluated;
   readonly #numberOf: ReadonlyMap<string, number>;
-  /** By key: of a mutable source all rows of every id that was ever under it. In the order of arrival. */
+  /** By key: of a mutable source all rows of every id that was ever under it. Sorted by (t, a, id). */
   readonly #rowsOf = new Map<number, readonly number[]>();
 
   constructor(program: ViewProgram, deliveries: readonly Delivery[]) {
@@ -30,13 +30,10 @@ export class DeliveredRows {
     this.#evaluated = evaluate(program, { length: deliveries.length, columns });
     this.#numberOf = new Map(this.#evaluated.keys.map((key, i) => [nameOfKey(key), i]));
     for (const [number, rows] of this.#grouped())
-      this.#rowsOf.set(
-        number,
-        rows.sort((a, b) => deliveries[a]!.arrivalUs - deliveries[b]!.arrivalUs || a - b),
-      );
+      this.#rowsOf.set(number, rows.sort(this.#inOrder));
   }
 
-  /** Rows that have to do with a key, by arrival. */
+  /** Rows that have to do with a key, sorted by (t, a, id). */
   rowsOf(key: Uint8Array): readonly number[] {
     const number = this.#numberOf.get(nameOfKey(key));
     return number === undefined ? [] : this.#rowsOf.get(number)!;
@@ -51,7 +48,8 @@ export class DeliveredRows {
     const leaves = (row: number) =>
       deliveries[row]!.retract || (mutable && (keyOf[row] !== number || taken?.[row] === 0));
     if (!mutable) {
-      const kept = rows.filter((row) => leaves(row) || taken?.[row] !== 0);
+      // In order, history that is plain costs the kernel nothing.
+      const kept = rows.filter((row) => leaves(row) || taken?.[row] !== 0).sort(this.#inOrder);
       return resolveHistory(false, this.#changesOf(kept, leaves)).events;
     }
     const byId = [...rows].sort((a, b) => compareIds(deliveries[a]!.id, deliveries[b]!.id));
@@ -69,6 +67,11 @@ export class DeliveredRows {
     const names = entity.key.map(({ name }) => name);
     return printKey(names, decodeKey(key, keyDtypes), keyDtypes);
   }
+
+  readonly #inOrder = (a: number, b: number): number => {
+    const [x, y] = [this.deliveries[a]!, this.deliveries[b]!];
+    return x.timeUs - y.timeUs || x.arrivalUs - y.arrivalUs || compareIds(x.id, y.id);
+  };
 
   #grouped(): Map<number, number[]> {
     const { keyOf, failed } = this.#evaluated;

@@ -18,6 +18,7 @@ import { OutputProver } from './prove_outputs.ts';
 import {
   type Built,
   type Explained,
+  neededFrom,
   type PageProof,
   provePage,
   type ToldEvent,
@@ -182,13 +183,24 @@ class Proving {
       );
       const lateness = [...state.partitions.values()].some(({ late }) => late > 0);
       const ask = { catalog, view: name, lateness, signal };
-      const byKey = [...Map.groupBy(known, ({ page }) => page.key ?? '')];
+      const fromUs = known.map(({ vector, page }) =>
+        neededFrom(program, page, this.#vectors[vector]!.readUs),
+      );
       let done = 0;
-      for (let from = 0; from < byKey.length; from += KEYS_A_SCAN) {
-        const some = byKey.slice(from, from + KEYS_A_SCAN);
-        await this.#proveKeys(program, ask, some, built);
-        done += some.reduce((sum, [, of]) => sum + of.length, 0);
-        onProgress?.({ view: name, version, reads: done });
+      // What needs old events has a scan of its own, for all others read the newest files alone.
+      for (const all of [false, true]) {
+        const some = known.filter((_, i) => (fromUs[i] === Number.NEGATIVE_INFINITY) === all);
+        const leastUs = fromUs.reduce(
+          (least, us) => (Number.isFinite(us) ? Math.min(least, us) : least),
+          Number.POSITIVE_INFINITY,
+        );
+        const byKey = [...Map.groupBy(some, ({ page }) => page.key ?? '')];
+        for (let from = 0; from < byKey.length; from += KEYS_A_SCAN) {
+          const keys = byKey.slice(from, from + KEYS_A_SCAN);
+          await this.#proveKeys(program, { ...ask, fromUs: all ? null : leastUs }, keys, built);
+          done += keys.reduce((sum, [, of]) => sum + of.length, 0);
+          onProgress?.({ view: name, version, reads: done });
+        }
       }
       const proven = this.#count(name, version, reads);
       this.#views.push(proven);

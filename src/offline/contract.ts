@@ -108,6 +108,8 @@ export interface DeliveriesRequest
   readonly keys: readonly Uint8Array[];
   /** At most so many. */
   readonly limit: number;
+  /** Only those of an event time at or after this; null or absent: all. */
+  readonly fromUs?: InstantUs | null;
   /** Also says which came too late for pages, for which all of the stream's history is put in its order once. */
   readonly lateness?: boolean;
 }

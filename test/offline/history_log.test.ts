@@ -59,6 +59,8 @@ test('deliveries tell where each row of a key came from', async () => {
   const upTo = new Map([['p', 3n]]);
   assert.equal((await store.deliveries({ ...request, keys, upTo })).length, 2);
   assert.equal((await store.deliveries({ ...request, keys, limit: 1 })).length, 1);
+  const fromUs = tick(0n, 'u', 7, 0).timeUs;
+  assert.equal((await store.deliveries({ ...request, keys, fromUs })).length, 2);
   assert.deepEqual(await store.deliveries({ ...request, keys: [] }), []);
 });
 

@@ -56,7 +56,10 @@ export async function readDeliveries(
       const { sql } = rows.scan;
       // A row of a table may have moved to another key, or from one.
       const id = source.mutable ? name(source.eventId!) : null;
-      const wanted = id === null ? asked : `${id} IN (SELECT ${id} FROM (${sql}) WHERE ${asked})`;
+      const ofKeys = id === null ? asked : `${id} IN (SELECT ${id} FROM (${sql}) WHERE ${asked})`;
+      const { fromUs = null } = request;
+      const wanted =
+        fromUs === null ? ofKeys : `${ofKeys} AND ${T} >= make_timestamp(${fromUs}::BIGINT)`;
       const batch = await readAll(
         connection,
         `SELECT ${columns.join(', ')} FROM (${sql}) WHERE ${wanted} ORDER BY ${keyColumns}, ${T}, COALESCE(${A}, ${T}) LIMIT ${request.limit}`,
