@@ -7,6 +7,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../base/clock.ts';
 import { SamewiseError } from '../base/errors.ts';
 import type { InstantUs } from '../base/time.ts';
+import type { ViewProgram } from '../model/index.ts';
 import type { OfflineStore } from '../offline/contract.ts';
 import type { HistoryLog } from '../offline/history_contract.ts';
 import type { OnlineStore } from '../online/contract.ts';
@@ -195,7 +196,7 @@ async function runShards(
 ): Promise<Counts> {
   const { online, offline, config } = app;
   const { program, catalog, name } = view;
-  const count = shardCount(source, request);
+  const count = shardCount(program, source, request);
   const run = await takeUpRun(online, program.id, { sinceUs, source }, count);
   const empty = (await online.size(program.id)).keys === 0;
   const running = new Map<number, Counts>();
@@ -277,7 +278,13 @@ async function inThreads(
   if (failed !== undefined) throw failed.reason;
 }
 
-function shardCount({ rows, bytes }: Estimate, request: MaterializeRequest): number {
+function shardCount(
+  { view, lookups }: ViewProgram,
+  { rows, bytes }: Estimate,
+  request: MaterializeRequest,
+): number {
+  // Which shard such a row is of, it tells when it has been looked up: each shard would look all of them up.
+  if (lookups.some(({ name }) => view.keys.includes(name))) return 1;
   const perShard = request.rowsPerShard ?? ROWS_A_SHARD;
   const about = rows ?? (bytes ?? 0) / TEXT_BYTES_A_ROW;
   return Math.min(MAX_SHARDS, Math.max(1, Math.ceil(about / perShard)));
