@@ -5,8 +5,9 @@
  * A page only ever gains what it lacks (see page_builder.ts), so a checkpoint stays true for ever: one that is written late by a
  * worker that is none any more only makes others read again. That is why nothing here needs a lock.
  */
+import { sha256Hex } from '../base/hash.ts';
 import type { Checkpoint, HistoryState } from '../offline/history_contract.ts';
-import type { OnlineStore } from '../online/contract.ts';
+import type { OnlineStore, PageKey } from '../online/contract.ts';
 import { type Control, readControl } from './control.ts';
 import { read, readJson, type Written, write, writeJson } from './meta.ts';
 
@@ -129,10 +130,18 @@ export async function handOver(
 ): Promise<void> {
   const control = await readControl(online, source);
   if (first || (await lacksHistory(online, { source, viewId }, state))) {
-    const number = ((await readHandOver(online, source, viewId))?.number ?? 0) + 1;
     const to = [...state.partitions].map(([partition, at]) => [partition, write(at)] as const);
-    await writeJson(online, handedName(source, viewId), { number, to } satisfies StoredHandOver);
-    return;
+    for (;;) {
+      const before = await findHandOver(online, source, viewId);
+      const next: StoredHandOver = { number: (before.stored?.number ?? 0) + 1, to };
+      const head = new TextEncoder().encode(JSON.stringify(next));
+      const nothing = { putBlocks: new Map(), dropBlocks: [] };
+      const page = handOverPage(source, viewId);
+      const [done] = await online.compareAndSet([
+        { ...page, expect: before.version, head, ...nothing },
+      ]);
+      if (done) return;
+    }
   }
   const handed = (await readHandOver(online, source, viewId))?.number ?? 0;
   for (const [partition, { position, arrivalUs, newestUs }] of state.partitions) {
@@ -170,10 +179,29 @@ export async function readHandOver(
   source: string,
   viewId: string,
 ): Promise<HandOver | null> {
-  const stored = await readJson<StoredHandOver>(online, handedName(source, viewId));
+  const { stored } = await findHandOver(online, source, viewId);
   if (stored === null) return null;
   const to = new Map(stored.to.map(([partition, at]) => [partition, read(at)]));
   return { number: stored.number, to };
+}
+
+/** Hand-overs lie in a page, for one must not be lost to another: what has followed a number has followed all before it. */
+async function findHandOver(
+  online: OnlineStore,
+  source: string,
+  viewId: string,
+): Promise<{ readonly stored: StoredHandOver | null; readonly version: number }> {
+  const [head] = await online.heads([handOverPage(source, viewId)]);
+  if (head !== undefined)
+    return { stored: JSON.parse(new TextDecoder().decode(head.bytes)), version: head.version };
+  // Where they were before.
+  return { stored: await readJson<StoredHandOver>(online, handedName(source, viewId)), version: 0 };
+}
+
+/** Where the hand-overs of a view lie. */
+export function handOverPage(source: string, viewId: string): PageKey {
+  const view = sha256Hex(`handed over: ${viewId}`).slice(0, 16);
+  return { view, key: new TextEncoder().encode(source) };
 }
 
 /** Checkpoints of the past of a partition, by position. */

@@ -12,6 +12,7 @@ async function kept(...all: readonly [bigint | null, rewind: number, handed: num
   const meta = new Map<string, Uint8Array>();
   const online = {
     getMeta: async (name: string) => meta.get(name),
+    heads: async (keys: readonly unknown[]) => keys.map(() => undefined),
     putMeta: async (name: string, value: Uint8Array) => void meta.set(name, value),
   } as unknown as OnlineStore;
   for (const [position, rewind, handed] of all)
