@@ -27,7 +27,7 @@ async function pushSome(
   below: (n: number) => number,
   sent: Record<string, Record<string, unknown>[]>,
 ): Promise<void> {
-  const source = below(3) === 0 ? 'accounts' : 'payments';
+  const source = ['accounts', 'orders', 'payments', 'payments'][below(4)]!;
   const before = (sent[source] ??= []);
   const rows = Array.from({ length: 1 + below(4) }, (): Record<string, unknown> => {
     const old = before[below(Math.max(1, before.length))];
@@ -57,7 +57,7 @@ async function randomRun(seed: number, steps: number) {
   const below = numbers(seed);
   const sent: Record<string, Record<string, unknown>[]> = {};
   const account = { id: 1, at: clock.nowUs(), customer_id: 0, city: 'Oslo', amount: 2 };
-  await pushRows(app, 'accounts', [account]);
+  for (const source of ['accounts', 'orders']) await pushRows(app, source, [account]);
   if (below(2) === 0) await materialize(app);
   for (let step = 0; step < steps; step++) {
     clock.advanceUs(1 + below(400) * 1e6);
@@ -72,7 +72,7 @@ async function randomRun(seed: number, steps: number) {
       await serve([below(CUSTOMERS), below(CUSTOMERS + 1)], clock.nowUs() - agoUs);
     }
   }
-  for (const source of ['payments', 'accounts']) {
+  for (const source of ['accounts', 'orders', 'payments']) {
     const id = 99_999;
     const row = { id, at: clock.nowUs(), customer_id: 3, city: 'Rome', amount: 1 };
     await pushRows(app, source, [row]);

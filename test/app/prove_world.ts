@@ -45,11 +45,20 @@ export const local = featureView({
   name: 'local', entity: city, source: payments,
   features: ({ amount }) => ({ city_mean: avg(amount).over('6h') }),
 });
+const orders = source({
+  name: 'orders',
+  columns: { id: int64, at: timestamp, customer_id: int64, city: string, amount: float64 },
+  eventTime: 'at', eventId: 'id', lateness: '1h', lookups: { lives_in: held.home },
+});
+export const ordered = featureView({
+  name: 'ordered', entity: customer, source: orders, where: ({ amount }) => amount.gt(10),
+  features: ({ lives_in }) => ({ ordered_n: count().over('4h'), lived_in: lastK(lives_in, 4).lifetime() }),
+});
 export const context = onDemandView({
   name: 'context', request: { amount: float64 }, uses: { spending },
   features: ({ request, spending }) => ({ to_mean: request.amount.div(spending.mean) }),
 });
-export const fraud = featureService({ name: 'fraud', features: [spending, large, held, local.via({ city: held.home }), context] });
+export const fraud = featureService({ name: 'fraud', features: [spending, large, held, ordered, local.via({ city: held.home }), context] });
 `;
 export const START_US = parseInstant('2024-03-20T12:00:00Z');
 export const CUSTOMERS = 4;
