@@ -42,7 +42,11 @@ async function historyAt(
   project: Project,
   view: FeatureView,
   atUs: number,
-  asked: { keys?: readonly Uint8Array[]; shard?: { index: number; count: number } } = {},
+  asked: {
+    keys?: readonly Uint8Array[];
+    shard?: { index: number; count: number };
+    changedSinceUs?: number;
+  } = {},
 ): Promise<Map<string, { key: Uint8Array; values: Row }>> {
   const { layout, keyDtypes, entity, defaults } = compileView(catalog, view.name);
   const found = new Map<string, { key: Uint8Array; values: Row }>();
@@ -60,6 +64,17 @@ async function historyAt(
       found.set(key.toHex(), { key, values: row });
     });
   return found;
+}
+
+/** The keys that deliveries came under, and when. */
+function keysOf(view: FeatureView, world: World): { key: string; a: number }[] {
+  const { keyDtypes } = compileView(catalog, view.name);
+  return deliveriesOf({ catalog, history: world }, catalog.sources[view.source]!).flatMap(
+    ({ row, a }) => {
+      const parts = view.keys.map((key) => row[key] ?? null);
+      return parts.includes(null) ? [] : [{ key: encodeKey(parts, keyDtypes).toHex(), a }];
+    },
+  );
 }
 
 /** Deliveries of some keys say what was looked up for them. */
@@ -115,6 +130,10 @@ test('history, whole, in shards and of some keys; deliveries; snapshots', async 
         for (const [key, { values }] of await historyAt(project, view, atUs, { keys: some }))
           assert.deepEqual(values, whole.get(key)!.values);
 
+        const changed = await historyAt(project, view, atUs, { changedSinceUs: atUs });
+        for (const [key, { values }] of changed) assert.deepEqual(values, whole.get(key)?.values);
+        for (const { key, a } of keysOf(view, world))
+          if (a >= atUs && whole.has(key)) assert.ok(changed.has(key), 'it has changed since');
         await checkDeliveries(project, view, world, some);
         const path = project.path('snapshot.parquet');
         const output = { format: 'parquet' as const, path };
