@@ -41,12 +41,17 @@ export function certainQuotient(high: number, low: number, error: number, diviso
  * lies on the middle between two float64, as that of money by an even count often does, or beside it.
  */
 export function exactQuotient(high: number, low: number, divisor: number): number {
-  const near = nearQuotient(high, low, 0, divisor);
-  const below = near + (rest.correction - rest.bound);
-  const above = near + (rest.correction + rest.bound);
-  if (below === above) return below;
-  const remainder = high - near * divisor - twoProductError(near, divisor, near * divisor);
+  const near = high / divisor;
+  const product = near * divisor;
+  const remainder = high - product - twoProductError(near, divisor, product);
   const sum = remainder + low;
+  // Within 2^-51 of itself: there is one rounding in the sum and one in the quotient.
+  const correction = sum / divisor;
+  const one = near + correction * (1 - 2 ** -50);
+  const other = near + correction * (1 + 2 ** -50);
+  if (one === other) return one;
+  const below = Math.min(one, other);
+  const above = Math.max(one, other);
   const added = sum - remainder;
   const error = remainder - (sum - added) + (low - added);
   // What the dividend would have beyond near · divisor if the quotient were the middle: a few bits by a whole number, exactly.

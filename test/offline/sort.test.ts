@@ -6,10 +6,10 @@ import { appendBatch, createTable } from '../../src/offline/duckdb/append_table.
 import { joinBatches } from '../../src/offline/duckdb/columns.ts';
 import { wireExpression } from '../../src/offline/duckdb/read.ts';
 import { readParts } from '../../src/offline/duckdb/read_parts.ts';
-import { inOrder } from '../../src/offline/duckdb/sort.ts';
+import { inOrder, orderOf } from '../../src/offline/duckdb/sort.ts';
 import type { Batch } from '../../src/types/batch.ts';
 import { columnOf, scalarAt, scalarsOf } from '../../src/types/column.ts';
-import { float32, float64 } from '../../src/types/dtype.ts';
+import { float32, float64, int64 } from '../../src/types/dtype.ts';
 import type { Scalar } from '../../src/types/scalar.ts';
 import { cases } from '../support/cases.ts';
 import { KEYABLE, scalarOf } from '../types/arbitraries.ts';
@@ -90,4 +90,29 @@ test('a sort in memory gives what ORDER BY gives', async () => {
     }),
     { numRuns: cases(100) },
   );
+});
+
+test('an order that is known is taken where it is the same one, and only there', () => {
+  const row = fc.tuple(fc.bigInt({ min: 0n, max: 2n }), fc.nat(3), fc.bigInt({ min: 0n, max: 2n }));
+  let taken = 0;
+  fc.assert(
+    fc.property(fc.array(row, { maxLength: 6 }), fc.boolean(), (rows, timely) => {
+      const times = rows.map(([, time]) => time);
+      if (timely) times.sort();
+      const time = columnOf(float64, times);
+      const [x, y] = [0, 2].map((at) =>
+        columnOf(
+          int64,
+          rows.map((values) => values[at]!),
+        ),
+      );
+      const known = orderOf([x!, time], null);
+      const order = orderOf([y!, time], known);
+      if (order === known) taken++;
+      assert.deepEqual(order.places, orderOf([y!, time], null).places);
+      if (timely) assert.equal(orderOf([x!, time], known), known);
+    }),
+    { numRuns: cases(500) },
+  );
+  assert.ok(taken > 0);
 });

@@ -88,6 +88,12 @@ test('the same bytes', async () => {
   for (const project of threaded) assert.ok(expected.equals(await train(project, EVENTS)));
 });
 
+test('the same bytes of events in the order of their time and id, which labels share', async () => {
+  const sorted = `SELECT * REPLACE ((row_number() OVER (ORDER BY "at", id))::BIGINT AS id) FROM (${EVENTS}) ORDER BY "at", id`;
+  const expected = await train(serial, sorted);
+  for (const project of threaded) assert.ok(expected.equals(await train(project, sorted)));
+});
+
 for (const [what, code, sql] of [
   [
     'an id that is null',

@@ -4,9 +4,9 @@ import { type Catalog, compileView } from '../../model/index.ts';
 import type { Knowledge } from '../../timeline/index.ts';
 import type { Batch } from '../../types/batch.ts';
 import type { Column } from '../../types/column.ts';
-import { ARRIVAL, appendOnlyEvents, eventOrder } from './event_batches.ts';
+import { ARRIVAL, appendOnlyEvents, eventOrder, keysOf } from './event_batches.ts';
 import { questionOf, sweepLabels } from './merge.ts';
-import { inOrder, placesOf, putInOrder } from './sort.ts';
+import { orderOf, putInOrder } from './sort.ts';
 
 export interface SweepJob {
   readonly catalog: Catalog;
@@ -41,13 +41,15 @@ export async function sweepInMemory({
   const program = compileView(catalog, view);
   const question = questionOf(program, features, knowledge);
   const keys = question.keyDtypes.map((_, i) => `k${i}`);
-  const places = placesOf([...keys, 't'].map((column) => labels.columns[column]!));
-  const by = eventOrder(program, ARRIVAL in history.columns);
-  const events = inOrder(once({ batch: history, sortBy: by }));
+  const order = orderOf(keysOf(labels, [...keys, 't']), null);
+  // Often the labels are the events.
+  const by = keysOf(history, eventOrder(program, ARRIVAL in history.columns));
+  const events = putInOrder(history, orderOf(by, order).places);
+  const { places } = order;
   const swept = sweepLabels(
     question,
     once(putInOrder(labels, places)),
-    appendOnlyEvents(events, { program, knowledge }),
+    appendOnlyEvents(once(events), { program, knowledge }),
   );
   for await (const { columns } of swept) return { columns, places };
   assert(false, 'there are labels');

@@ -43,11 +43,39 @@ function putRows(column: Column, places: Int32Array): Column {
   return placed.finish()[0]!;
 }
 
+/** An order of rows. */
+export interface Order {
+  /** The columns that make it; those after them were in order already. */
+  readonly by: readonly Column[];
+  /** The place of each row; null: its own. */
+  readonly places: Int32Array | null;
+}
+
+/** The order by some columns (see `placesOf`). Where the values that make it are those of `known`, it is that one. */
+export function orderOf(columns: readonly Column[], known: Order | null): Order {
+  const last = columns.findLastIndex((column) => !isInOrder(column, null));
+  const by = columns.slice(0, last + 1);
+  const same = by.length === known?.by.length && by.every((c, i) => areSameLongs(c, known.by[i]!));
+  return same ? known : { by, places: placesOf(by) };
+}
+
+/** Told for whole numbers only, as most keys are. */
+function areSameLongs(x: Column, y: Column): boolean {
+  if (x.kind !== 'int64' || y.kind !== 'int64' || x.validity !== null || y.validity !== null)
+    return false;
+  return x.length === y.length && areSameWords(wordsOf(x.data), wordsOf(y.data));
+}
+
+function areSameWords(x: Int32Array, y: Int32Array): boolean {
+  for (let i = 0; i < x.length; i++) if (x[i] !== y[i]) return false;
+  return true;
+}
+
 /**
  * The place of each row in the order of some columns, as DuckDB orders them and nulls last; rows alike in all of them stay as they
  * were. Null if all do.
  */
-export function placesOf(columns: readonly Column[]): Int32Array | null {
+function placesOf(columns: readonly Column[]): Int32Array | null {
   let order: Int32Array | null = null;
   /** Not done yet: the last one of all gives places. */
   let pass: Pass | null = null;
@@ -55,7 +83,7 @@ export function placesOf(columns: readonly Column[]): Int32Array | null {
   for (const column of columns.toReversed()) {
     if (pass !== null) order = ordered(pass, order);
     pass = null;
-    if (column.validity === null && hasOrder(column, order)) continue;
+    if (isInOrder(column, order)) continue;
     for (const next of wordsInOrder(column).flatMap(passesOf)) {
       if (pass !== null) order = ordered(pass, order);
       pass = next;
@@ -134,7 +162,8 @@ function ranks(texts: readonly string[], compare: (x: string, y: string) => numb
 }
 
 /** Whether the rows in `order` already ascend. Told for numbers of 64 bits only: times and ids, which are often written in order. */
-function hasOrder(column: Column, order: Int32Array | null): boolean {
+function isInOrder(column: Column, order: Int32Array | null): boolean {
+  if (column.validity !== null) return false;
   if (column.kind === 'int64') return longsAscend(wordsOf(column.data), order, column.length);
   if (column.kind === 'float64' || column.kind === 'timestamp')
     return floatsAscend(column.data, order);
