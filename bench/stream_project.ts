@@ -11,6 +11,8 @@ export const CUSTOMERS = 1_000;
 export const BATCH = 1_000;
 /** Requests that are under way at once. */
 const IN_FLIGHT = 4;
+/** Of so many requests one waits until its events are applied: what is only durable piles up in the log. */
+const REQUESTS_A_WAIT = 25;
 
 /** `stream`: more of the source, such as its topic. */
 const features = (stream: string) => `
@@ -113,10 +115,14 @@ export class StreamProject {
     if (!answer.ok) throw new Error(`${answer.status} ${text}`);
   }
 
-  /** Pushes while `more` says so, as fast as events are taken; all are applied when it resolves. */
+  /**
+   * Pushes while `more` says so, as fast as events are taken and applied: one request of some waits until reads see its events. All
+   * are applied when it resolves.
+   */
   async push(url: string, more: () => boolean): Promise<void> {
     const pusher = async () => {
-      while (more()) await this.post(url, BATCH, 'durable');
+      for (let sent = 1; more(); sent++)
+        await this.post(url, BATCH, sent % REQUESTS_A_WAIT === 0 ? 'applied' : 'durable');
     };
     await Promise.all(Array.from({ length: IN_FLIGHT }, pusher));
     await this.post(url, 1, 'applied');

@@ -81,6 +81,8 @@ export async function applyToPages(
 }
 
 const NO_BLOCKS: ReadonlyMap<number, Uint8Array> = new Map();
+/** Ends an attempt for which a block has to be fetched first. */
+const MISSING = Symbol('a block is missing');
 
 /** The page after the changes; null if it is the same; the numbers of blocks that are missing; or why it cannot be made. */
 function updateOf(
@@ -93,8 +95,9 @@ function updateOf(
   const missing: number[] = [];
   const block = (number: number) => {
     const found = blocks.get(number);
-    if (found === undefined) missing.push(number);
-    return found;
+    if (found !== undefined) return found;
+    missing.push(number);
+    throw MISSING;
   };
   try {
     const { positions } = changes;

@@ -56,7 +56,9 @@ export class HistoryBuffer {
         return [name, joinColumns(dtype, some)];
       }),
     );
-    const positions = parts.flatMap(({ batch, first }) => batch.positions.slice(first));
+    const positions = parts.flatMap(({ batch, first }) =>
+      first === 0 ? batch.positions : batch.positions.slice(first),
+    );
     const flags = (of: (batch: ReadBatch) => Uint8Array | null) =>
       parts.some(({ batch }) => of(batch) !== null)
         ? Uint8Array.from(

@@ -25,8 +25,8 @@ export interface WorkerLimits {
   readonly batchRecords: number;
   readonly batchBytes: number;
   /**
-   * After fewer records than these more are let come for `gatherMs`, unless somebody waits for them: a page is then written once for
-   * several of its events.
+   * After the last records of a partition, if they are fewer than these, more are let come for `gatherMs`, unless somebody waits for
+   * them: a page is then written once for several of its events.
    */
   readonly gatherRecords: number;
   readonly gatherMs: number;
@@ -201,11 +201,12 @@ export class Worker {
   }
 
   /** Takes note of a read; the next one may have to wait. With all partitions read once, or one of them twice, a round is over. */
-  #noteRead(partition: string, records: number): void {
+  #noteRead(partition: string, records: number, lag: bigint): void {
     const { gatherMs, gatherRecords } = this.#limits;
     const again = this.#round.has(partition);
     this.#round.add(partition);
-    if (records >= gatherRecords || (!again && this.#round.size < this.#readers.size)) return;
+    if (records >= gatherRecords || lag > 0n) return;
+    if (!again && this.#round.size < this.#readers.size) return;
     this.#round.clear();
     this.#gatherUntilMs = this.#setup.clock.monotonicMs() + gatherMs;
   }
@@ -256,14 +257,15 @@ export class Worker {
     const decoded = await this.#retry('decode', () => decoder.decode(records));
     const batch = readBatch(source, partition, at, records, decoded);
     reader.at = batch.to;
-    this.#noteRead(partition, records.length);
+    const lag = event.next - batch.to.position - 1n;
+    this.#noteRead(partition, records.length, lag);
     this.#observer.read?.({
       ...place,
       records: records.length,
       rows: batch.rows.length,
       late: batch.late?.reduce((sum, one) => sum + one, 0) ?? 0,
       dead: batch.deadLetters.length,
-      lag: event.next - batch.to.position - 1n,
+      lag,
     });
     await this.#applying;
     this.#applying = this.#inBackground(async () => {
