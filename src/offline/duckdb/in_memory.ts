@@ -75,13 +75,12 @@ export async function lookUpInMemory(request: InMemoryRequest): Promise<InMemory
       const fields = source.columns.filter((column) => wanted.has(column.name));
       const asks = labelColumns(request);
       const { sql: all, schema } = wiredScan(scan, fields, '');
-      const bytes = lookups.length * engine.sortBytes;
-      const most = Math.floor(bytes / rowBytes(schema.map(({ dtype }) => dtype)));
+      const most = Math.floor(engine.sortBytes / rowBytes(schema.map(({ dtype }) => dtype)));
       const few = `SELECT count(*) AS n FROM (SELECT 1 FROM (${all}) LIMIT ${most + 1})`;
       const [counted] = await rowsOf(connection, few);
       const rows = Number(counted!.n);
       const labelBytes = request.labels.rows * rowBytes(asks.schema.map(({ dtype }) => dtype));
-      if (rows > most || labelBytes > bytes) return null;
+      if (rows > most || labelBytes > engine.sortBytes) return null;
       // They start while this thread reads.
       while (threads.length + 1 < Math.min(request.threads, lookups.length))
         threads.push(new InMemoryThread());
