@@ -216,8 +216,9 @@ export class PartitionReader {
 
   /** Gives each sink what lies behind it; the pages have their part when it resolves, history's is buffered. */
   async apply(batch: ReadBatch): Promise<void> {
-    const { online, observer, clock, retry, source } = this.#setup;
+    const { online, observer, clock, retry, source, patienceMs } = this.#setup;
     const place = { source: source.name, partition: this.partition };
+    const untilMs = clock.monotonicMs() + patienceMs;
     // Those that wait for others come last.
     const sinks = [...this.#views.values()].sort(
       (x, y) => Number(x.program.lookups.length > 0) - Number(y.program.lookups.length > 0),
@@ -227,7 +228,7 @@ export class PartitionReader {
       const { program } = sink;
       const first = firstAfter(batch.positions, sink.at);
       if (first < batch.positions.length) {
-        const whole = await this.#lookUp(sink, batch, first);
+        const whole = await this.#lookUp(sink, batch, first, untilMs);
         if (whole === null) continue;
         const made = await retry(`write pages of ${program.view.name}`, () =>
           applyRows(online, program, whole, first),
@@ -251,23 +252,28 @@ export class PartitionReader {
   }
 
   /** The batch as a view is to see it; null if the view has to wait for what it looks up. */
-  async #lookUp(sink: PageSink, batch: ReadBatch, first: number): Promise<ReadBatch | null> {
+  async #lookUp(
+    sink: PageSink,
+    batch: ReadBatch,
+    first: number,
+    untilMs: number,
+  ): Promise<ReadBatch | null> {
     const { program } = sink;
-    const { lookUps, patienceMs, retry } = this.#setup;
+    const { lookUps, retry } = this.#setup;
     // A view that is looked up has all that arrived, or it would say what history does not.
     const whole = sink.lookedUp && batch.late !== null ? { ...batch, late: null } : batch;
     if (program.lookups.length === 0) return whole;
     const moment = this.#momentOf(batch.to);
     const what = `look up columns of ${program.view.name}`;
     const arePagesReady = () => retry(what, () => lookUps.pagesAreReady(program, moment));
-    const ready = await this.#await(arePagesReady, (now) => now !== 'behind', patienceMs);
+    const ready = await this.#await(arePagesReady, (now) => now !== 'behind', untilMs);
     if (ready !== 'ready') {
       const isOver = async () => (await arePagesReady()) === 'ready';
       sink.waits = { unbuilt: ready === 'unbuilt', isOver };
       return null;
     }
     const look = () => retry(what, () => lookUps.columns(program, batch, first, moment));
-    const columns = await this.#await(look, (found) => found !== null, patienceMs);
+    const columns = await this.#await(look, (found) => found !== null, untilMs);
     if (columns !== null) return enriched(whole, columns);
     const sources = new Set(program.lookups.map((lookup) => lookup.program.source));
     const isOver = () => retry(what, () => lookUps.historyIsReady(sources, moment));
@@ -279,10 +285,9 @@ export class PartitionReader {
   async #await<T>(
     ask: () => Promise<T>,
     willDo: (answer: T) => boolean,
-    patienceMs: number,
+    untilMs: number,
   ): Promise<T> {
     const { clock, sleep, stopping } = this.#setup;
-    const untilMs = clock.monotonicMs() + patienceMs;
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(MOST_PAUSE_MS, 2 * pauseMs)) {
       const answer = await ask();
       if (willDo(answer) || stopping.aborted || clock.monotonicMs() >= untilMs) return answer;
