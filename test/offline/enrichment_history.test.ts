@@ -153,6 +153,6 @@ test('history, whole, in shards and of some keys; deliveries; snapshots', async 
             assert.ok(there.has(key.map(({ name }) => String(values[name])).join()));
       },
     ),
-    { numRuns: cases(25) },
+    { numRuns: cases(20) },
   );
 });

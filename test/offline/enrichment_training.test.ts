@@ -58,6 +58,6 @@ test('training sets', async () => {
         });
       },
     ),
-    { numRuns: cases(15) },
+    { numRuns: cases(12) },
   );
 });
