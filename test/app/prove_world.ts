@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after } from 'node:test';
 import { proveServed } from '../../src/app/prove_served.ts';
-import { manualClock } from '../../src/base/clock.ts';
+import { manualClock, systemClock } from '../../src/base/clock.ts';
 import { parseInstant } from '../../src/base/time.ts';
 import type { LoggedVector } from '../../src/offline/feature_log_contract.ts';
 import { catalogAt } from '../../src/plan/index.ts';
@@ -77,7 +77,8 @@ export async function world(rows = 40) {
        CASE WHEN i % 3 = 0 THEN 'Rome' ELSE 'Oslo' END AS city, (i * 37 % 100)::DOUBLE AS amount FROM range(${rows}) t(i)`,
   );
   projects.push(here);
-  const clock = manualClock(START_US);
+  // Who waits for a log measures it by the monotonic clock.
+  const clock = { ...manualClock(START_US), monotonicMs: systemClock.monotonicMs };
   const app = await here.open({ clock });
   const registered = await app.registry.load();
   const reader = new VectorReader(app.online, { pages: () => {}, bytes: () => {} });
