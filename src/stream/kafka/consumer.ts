@@ -36,6 +36,7 @@ export class KafkaConsumer implements Consumer {
   readonly #loops = new Map<number, Promise<void>>();
   /** Since when nothing could be fetched; null: all is well. */
   #failingMs: number | null = null;
+  #fetches = 0;
   #starting = false;
   #again = false;
   #wakes: (() => void)[] = [];
@@ -200,13 +201,16 @@ export class KafkaConsumer implements Consumer {
     if (new Set(leaders.values()).size > this.#loops.size) this.#changed();
     if (asked.size === 0) return asked;
     const topicId = this.#reader.currentMetadata!.topics.get(this.#topic)!.id;
-    const partitions = [...asked].map(([partition, { position }]) => ({
+    const all = [...asked];
+    // A broker fills its answer from the first on: each of them is first in turn, so that none runs ahead.
+    const first = this.#fetches++ % all.length;
+    const inTurn = [...all.slice(first), ...all.slice(0, first)];
+    const partitions = inTurn.map(([partition, { position }]) => ({
       partition,
       currentLeaderEpoch: -1,
       fetchOffset: position,
       lastFetchedEpoch: -1,
-      // Some of each: a partition that is far ahead of others makes their events late in their pages.
-      partitionMaxBytes: Math.ceil(room / asked.size),
+      partitionMaxBytes: room,
     }));
     let response: fetchV17.FetchResponse;
     try {
