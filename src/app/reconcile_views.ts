@@ -63,6 +63,7 @@ export async function reconcileViews(
       const told: ToldDifference[] = [];
       let wrong = 0;
       let lastWrong = '';
+      if (await hasNothing(app, program)) return { view: name, version, ...NOTHING, told };
       const found = await reconcile({
         online,
         offline,
@@ -102,6 +103,22 @@ export async function reconcileViews(
   }
   return results;
 }
+
+/** Nothing was ever pushed into its source: neither pages nor history have anything. */
+async function hasNothing({ online, history }: App, { id, source }: ViewProgram): Promise<boolean> {
+  if (source.batch !== null || (await history.state(source.name)).partitions.size > 0) return false;
+  return (await online.size(id)).keys === 0;
+}
+
+const NOTHING = {
+  keys: 0,
+  events: 0,
+  differentKeys: 0,
+  differences: { missing: 0, late: 0, extra: 0, other: 0, damaged: 0 },
+  repaired: 0,
+  rows: 0,
+  bytes: 0,
+};
 
 /** What came later than its source allows is history's alone until somebody repairs: that is as it should be. */
 export function isMismatch({ cause }: Difference): boolean {

@@ -118,6 +118,8 @@ test('a view into whose source nothing was pushed is left alone', async () => {
   const { sampler } = samplerOf({ ...other, clock });
   assert.deepEqual(await turns(sampler, 2), ['visits', 'visits']);
   assert.deepEqual(await other.registry.comparisons(), []);
+  const [found] = await reconcileViews(other, { views: null, sample: null, repair: true });
+  assert.deepEqual([found!.view, found!.keys, found!.differentKeys], ['visits', 0, 0]);
   await other.close();
   empty.remove();
 });
