@@ -12,10 +12,7 @@ import { decoderFor } from '../../../src/stream/decode/index.ts';
 import { buildKeys } from '../../../src/stream/page_builder.ts';
 import { type Difference, type Reconciled, reconcile } from '../../../src/stream/reconcile.ts';
 import { Worker, type WorkerSetup } from '../../../src/stream/worker.ts';
-import { readTimeline } from '../../../src/timeline/index.ts';
-import { sameScalar } from '../../../src/types/scalar.ts';
-import { valuesAt } from '../../oracle/timeline.ts';
-import { RULES } from '../../timeline/agreement.ts';
+import { checkHistory, checkPages } from './check.ts';
 import {
   deliveryOf,
   type Expected,
@@ -28,7 +25,7 @@ import { LEAST_SKEW_US, logsFor, MOST_SKEW_US, SimulatedLog, Stamps } from './lo
 import { simulatedOffline } from './offline.ts';
 import { type Faults, NO_FAULTS, Process } from './process.ts';
 import { Random } from './random.ts';
-import { enrichedScenario, LONGEST_US, type Scenario, START_US, scenario } from './scenario.ts';
+import { enrichedScenario, type Scenario, START_US, scenario } from './scenario.ts';
 import { Scheduler } from './scheduler.ts';
 import { historiesFor, SimulatedHistory, SimulatedStore } from './stores.ts';
 
@@ -508,7 +505,7 @@ class World {
     const expected = new Map<string, readonly ExpectedRow[]>();
     for (const [name, stream] of this.streams) {
       const found = await this.#expected(stream.scenario);
-      this.#checkHistory(stream, found);
+      checkHistory(stream.history, found);
       expected.set(name, found.rows);
     }
     const rowsOf = (source: string) => expected.get(source)!;
@@ -520,10 +517,10 @@ class World {
     for (const program of this.#live) {
       // A build brings late events along.
       if (this.#built.has(program.id) || this.#lookedUpLater.has(program.id)) continue;
-      this.#checkPages(program, standing(program, looked.includes(program)));
+      checkPages(this, program, standing(program, looked.includes(program)));
     }
     await this.scheduler.until(this.#heal(), MAX_STEPS);
-    for (const program of this.#live) this.#checkPages(program, standing(program, true));
+    for (const program of this.#live) checkPages(this, program, standing(program, true));
   }
 
   /** Late events get into pages; a second look finds nothing. */
@@ -542,61 +539,5 @@ class World {
     const { records } = this.streams.get(source.name)!.log;
     for (const [name, own] of records) decoded.set(name, await decoder.decode(own));
     return expectedOf(source, records, decoded);
-  }
-
-  #checkHistory({ history }: Stream, { rows, dead }: Expected): void {
-    const plain = ({ partition, position, arrivalUs, retract, values }: Expected['rows'][number]) =>
-      `${partition} ${position} ${arrivalUs} ${retract} ${Object.values(values).join()}`;
-    assert.deepEqual(
-      history.rows.map((row) => plain({ ...row, late: false })).sort(),
-      rows.map(plain).sort(),
-      'history has each event once, as it arrived',
-    );
-    assert.equal(history.late, rows.filter(({ late }) => late).length, 'late events');
-    assert.deepEqual(
-      history.letters.map(({ partition, position }) => `${partition} ${position}`).sort(),
-      dead.toSorted(),
-      'dead letters',
-    );
-  }
-
-  #checkPages(program: ViewProgram, standing: ReturnType<typeof standingOf>): void {
-    const { random } = this;
-    const { layout, id, view } = program;
-    const keys = new Set([...standing.keys(), ...this.store.keysOf(id).map((key) => key.toHex())]);
-    for (const hex of keys) {
-      const key = Uint8Array.fromHex(hex);
-      const [head] = this.store.heads([{ view: id, key }]);
-      const block = (n: number) => this.store.blocks({ view: id, key }, [n])[0];
-      const events = standing.get(hex) ?? [];
-      for (let reads = 0; reads < 12; reads++) {
-        let at = START_US + random.below(200) * 1_000_000;
-        if (events.length > 0 && random.chance(0.7))
-          at = random.pick(events).t + random.pick([0, 1, 20_000_000, 45_000_000, 45_000_001]);
-        // What is older than retention and came late no page ever had, nor is it to have it.
-        const keptUs = (events.at(-1)?.t ?? 0) - (layout.retentionUs ?? Number.POSITIVE_INFINITY);
-        if (at - LONGEST_US <= keptUs) continue;
-        const found = kept(() => readTimeline(layout, head?.bytes, block, at));
-        if (found === null) continue;
-        assert.equal(found.missing.length, 0, 'all blocks are there');
-        const right = valuesAt(layout, events, at, RULES);
-        right.forEach((value, i) => {
-          if (sameScalar(found.values[i]!, value)) return;
-          assert.fail(
-            `${view.name} of ${hex} at ${at}, value ${i}: ${String(found.values[i])} where ${String(value)} is right`,
-          );
-        });
-      }
-    }
-  }
-}
-
-/** What a read gives; null where it needs what is no longer kept. */
-function kept<T>(read: () => T): T | null {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof SamewiseError && error.code === 'timeline/beyond-retention') return null;
-    throw error;
   }
 }
