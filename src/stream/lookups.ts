@@ -22,6 +22,7 @@ import {
   dumpEvents,
   type Events,
   type Layout,
+  newestArrival,
   readTimeline,
   sweepAsServed,
   tailOf,
@@ -407,14 +408,17 @@ function answerFrom(
 ): number[] {
   const { timeUs, arrivalUs } = deliveries;
   const stored = { head: head?.bytes, block };
-  const events = dumpEvents(layout, stored);
+  const newestUs = Math.max(builtUs, newestArrival(layout, stored));
   const { tombstones = [], droppedUs = Number.NEGATIVE_INFINITY } =
     head === undefined ? {} : tailOf(layout, head.bytes);
-  const arrivals = events.arrivalUs ?? events.timeUs;
-  let newestUs = builtUs;
-  for (let row = 0; row < events.length; row++) newestUs = Math.max(newestUs, arrivals[row]!);
-  for (const grave of tombstones) newestUs = Math.max(newestUs, grave.arrivalUs);
   const dropped = droppedUs > Number.NEGATIVE_INFINITY;
+  const isPlain = rows.every((row) => arrivalUs[row]! > newestUs);
+  if (isPlain && !dropped) {
+    for (const row of rows) answers.fromPage(head?.bytes, block, row, timeUs[row]!);
+    return [];
+  }
+  const events = dumpEvents(layout, stored);
+  const arrivals = events.arrivalUs ?? events.timeUs;
   const firstUs = events.length > 0 ? events.timeUs[0]! : Number.POSITIVE_INFINITY;
   const left: number[] = [];
   const past: number[] = [];
@@ -424,9 +428,8 @@ function answerFrom(
       tombstones.some((grave) => grave.arrivalUs >= knownUs && grave.timeUs < timeUs[row]!);
     // Of what was dropped nobody can tell when it was known.
     if (dropped && answers.sumsUp(firstUs < timeUs[row]!)) left.push(row);
-    else if (knownUs > newestUs) {
-      answers.fromPage(head?.bytes, block, row, timeUs[row]!);
-    } else if (source.mutable || dropped || gone()) left.push(row);
+    else if (knownUs > newestUs) answers.fromPage(head?.bytes, block, row, timeUs[row]!);
+    else if (source.mutable || dropped || gone()) left.push(row);
     else past.push(row);
   }
   const versions = { events, visibleFrom: arrivals, visibleTo: null, from: 0, to: events.length };

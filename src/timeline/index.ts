@@ -7,6 +7,7 @@ export {
   tailOf,
   type Update,
 } from './apply.ts';
+export { newestArrival } from './arrivals.ts';
 export { buildPages, type Pages } from './build.ts';
 export { dumpEvents } from './dump.ts';
 export type { Changes, Events, Layout } from './layout.ts';

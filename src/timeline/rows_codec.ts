@@ -97,6 +97,19 @@ export class RowsView {
     };
   }
 
+  /** The greatest arrival; −∞ without rows. */
+  newestArrivalUs(): number {
+    let newestUs = Number.NEGATIVE_INFINITY;
+    const arrivalUs = new Float64Array(
+      this.#page.bytes.buffer,
+      this.#times(this.#late ? 2 : 0),
+      this.length,
+    );
+    for (let row = 0; row < arrivalUs.length; row++)
+      if (arrivalUs[row]! > newestUs) newestUs = arrivalUs[row]!;
+    return newestUs;
+  }
+
   /** How many rows happened before `us`. */
   countBefore(us: number): number {
     let lo = 0;
