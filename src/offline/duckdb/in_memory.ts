@@ -11,14 +11,14 @@ import type { Column } from '../../types/column.ts';
 import { float64 } from '../../types/dtype.ts';
 import { rowBytes } from './columns.ts';
 import { type Engine, isDuckdbError, name, rowsOf, withConnection } from './engine.ts';
-import { ARRIVAL, floats, RETRACTED, TIME } from './event_batches.ts';
+import { ARRIVAL, RETRACTED, TIME } from './event_batches.ts';
 import { wiredScan } from './events.ts';
 import type { Positions } from './history_scan.ts';
 import { type InOrder, type SweepJob, sweepInMemory } from './in_memory_sweep.ts';
 import { InMemoryThread } from './in_memory_threads.ts';
 import type { Labels } from './labels.ts';
 import { isLatestOnly } from './latest.ts';
-import { readBounds } from './lookup.ts';
+import { readRange } from './lookup.ts';
 import { readShared, wireExpression } from './read.ts';
 import { openScan, type Paths, T } from './scan.ts';
 
@@ -65,7 +65,7 @@ export interface InMemory {
 
 /** Null where this way ends: not enough memory, or anything wrong with the data. */
 export async function lookUpInMemory(request: InMemoryRequest): Promise<InMemory | null> {
-  const { engine, lookups, signal } = request;
+  const { engine, lookups, timeColumn, through, signal } = request;
   const threads: InMemoryThread[] = [];
   try {
     return await withConnection(engine, signal, async (connection) => {
@@ -84,10 +84,16 @@ export async function lookUpInMemory(request: InMemoryRequest): Promise<InMemory
       // They start while this thread reads.
       while (threads.length + 1 < Math.min(request.threads, lookups.length))
         threads.push(new InMemoryThread());
-      const labels = await readShared(connection, asks.sql, asks.schema, request.labels.rows);
-      const range = readBounds(lookups.flatMap(windowsOf), extent(labels));
+      const asked = { from: name(request.labels.table), time: request.labels.value(timeColumn) };
+      const range = await readRange(connection, asked, lookups.flatMap(windowsOf), through);
       const { sql } = wiredScan(scan, fields, range.map((bound) => `${T} ${bound}`).join(' AND '));
-      const history = await readShared(connection, sql, schema, rows);
+      // While DuckDB is at one, this thread copies what came of the other.
+      const [labels, history] = await withConnection(engine, signal, (other) =>
+        both(
+          readShared(other, asks.sql, asks.schema, request.labels.rows),
+          readShared(connection, sql, schema, rows),
+        ),
+      );
       const swept = await sweepAll(request, threads, labels, history);
       return { swept, files: scan.files, scannedRows: lookups.length * history.length };
     });
@@ -126,17 +132,10 @@ function keyName(column: string): string {
   return `key ${column}`;
 }
 
-/** The first and the last T. */
-function extent(labels: Batch): { readonly lo: number; readonly hi: number } {
-  const readUs = floats(labels.columns[TIME]!);
-  let lo = readUs[0]!;
-  let hi = lo;
-  for (let i = 1; i < readUs.length; i++) {
-    const at = readUs[i]!;
-    if (at < lo) lo = at;
-    else if (at > hi) hi = at;
-  }
-  return { lo, hi };
+/** Fails only when both have ended: what they read from is closed then. */
+async function both<A, B>(one: Promise<A>, other: Promise<B>): Promise<[A, B]> {
+  await Promise.allSettled([one, other]);
+  return [await one, await other];
 }
 
 /** Sweeps each look-up, here or in whichever thread is free. */

@@ -6,7 +6,7 @@ import type { DuckDBConnection } from '@duckdb/node-api';
 import { type Window, windowEnd, windowReach } from '../../aggregate/window.ts';
 import type { InstantUs } from '../../base/time.ts';
 import type { Catalog, Lookup } from '../../model/index.ts';
-import type { Knowledge, Layout } from '../../timeline/index.ts';
+import type { Knowledge } from '../../timeline/index.ts';
 import { float64 } from '../../types/dtype.ts';
 import { type Engine, name, rowsOf, withConnection } from './engine.ts';
 import { type EventsRequest, keyedEvents, scanParts } from './events.ts';
@@ -74,7 +74,8 @@ export async function lookUp(request: LookupRequest, out: Scatter): Promise<read
         }
       }
       const question = questionOf(program, lookup.features, knowledge);
-      const range = await readRange(labels, asked, question.layout, request.through);
+      const windows = question.layout.reads.map(({ window }) => window);
+      const range = await readRange(labels, asked, windows, request.through);
       if (out.rows === 0) return scan.files;
       // A table, so that DuckDB knows how few they are and keeps history streaming past them, in its order.
       const asks = name(engine.tableName('keys'));
@@ -125,11 +126,11 @@ export async function lookUp(request: LookupRequest, out: Scatter): Promise<read
   );
 }
 
-/** Bounds on event times outside of which no read looks: conditions to put behind the event time. */
-async function readRange(
+/** Bounds on event times outside of which no read of these windows looks: conditions to put behind the event time. */
+export async function readRange(
   connection: DuckDBConnection,
-  asked: Asked,
-  layout: Layout,
+  asked: Pick<Asked, 'time' | 'from'>,
+  windows: readonly Window[],
   through: boolean,
 ): Promise<string[]> {
   const [range] = await rowsOf(
@@ -138,17 +139,8 @@ async function readRange(
   );
   if (range === undefined || range.lo === null) return [];
   const step = through ? 1 : 0;
-  const windows = layout.reads.map(({ window }) => window);
-  return readBounds(windows, { lo: Number(range.lo) + step, hi: Number(range.hi) + step });
-}
-
-/** As `readRange`, of windows that are read from lo to hi. */
-export function readBounds(
-  windows: readonly Window[],
-  { lo, hi }: { readonly lo: InstantUs; readonly hi: InstantUs },
-): string[] {
-  const end = Math.max(...windows.map((window) => windowEnd(window, hi)));
-  const start = Math.min(...windows.map((window) => windowReach(window, lo)));
+  const end = Math.max(...windows.map((window) => windowEnd(window, Number(range.hi) + step)));
+  const start = Math.min(...windows.map((window) => windowReach(window, Number(range.lo) + step)));
   const instant = (us: InstantUs): string => `make_timestamp(${us}::BIGINT)`;
   return [`< ${instant(end)}`, ...(Number.isFinite(start) ? [`>= ${instant(start)}`] : [])];
 }

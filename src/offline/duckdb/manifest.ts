@@ -78,8 +78,14 @@ export function manifestOf(
   trained: Trained,
   projectDir: string,
 ): Manifest {
-  const prints = (files: readonly string[]): FilePrint[] =>
-    files.map((file) => filePrint(file, projectDir));
+  // Labels are often files of a source, too: each is read once.
+  const printed = new Map<string, FilePrint>();
+  const print = (file: string): FilePrint => {
+    const found = printed.get(file) ?? filePrint(file, projectDir);
+    printed.set(file, found);
+    return found;
+  };
+  const prints = (files: readonly string[]): FilePrint[] => files.map(print);
   return {
     format: MANIFEST_FORMAT,
     version: MANIFEST_VERSION,

@@ -79,10 +79,19 @@ async function* readInto(
     rows = 0;
     return batch;
   };
+  // One ahead: DuckDB makes the next chunk while this thread copies one.
+  const ahead = () => {
+    const chunk = result.fetchChunk();
+    // Its failure is met when it is awaited, which may be long after.
+    chunk.catch(() => undefined);
+    return chunk;
+  };
+  let next = ahead();
   try {
     for (;;) {
-      const chunk = await result.fetchChunk();
+      const chunk = await next;
       if (chunk === null || chunk.rowCount === 0) break;
+      next = ahead();
       const count = chunk.rowCount;
       for (let i = 0; i < sinks.length; i++)
         sinks[i]!.append(duckdb.data_chunk_get_vector(chunk.chunk, i), count);
@@ -92,6 +101,8 @@ async function* readInto(
     whole = true;
     if (rows > 0) yield take();
   } finally {
+    // Told to whoever reads on; nobody does.
+    await next.catch(() => undefined);
     // An unread stream keeps its sort in memory until the connection runs something else.
     if (!whole) await connection.run('SELECT 1').catch(() => undefined);
   }
