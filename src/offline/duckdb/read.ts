@@ -58,16 +58,18 @@ export async function readShared(
 ): Promise<Batch> {
   const sinks = schema.map((field) => new Sink(field.name, field.dtype, rows, rows));
   const all = Number.MAX_SAFE_INTEGER;
-  for await (const batch of readInto(sinks, connection, sql, schema, all)) return batch;
+  for await (const batch of readInto(sinks, connection, sql, schema, all, true)) return batch;
   return emptyBatch(schema);
 }
 
+/** `ahead`: DuckDB makes the next chunk while this thread copies one, which in many streams at once takes memory. */
 async function* readInto(
   sinks: readonly Sink[],
   connection: DuckDBConnection,
   sql: string,
   schema: Schema,
   batchRows: number,
+  ahead = false,
 ): AsyncGenerator<Batch> {
   const result = await connection.stream(sql);
   assert(result.columnCount === schema.length, 'the query gives the columns of the schema');
@@ -79,19 +81,18 @@ async function* readInto(
     rows = 0;
     return batch;
   };
-  // One ahead: DuckDB makes the next chunk while this thread copies one.
-  const ahead = () => {
+  const fetch = () => {
     const chunk = result.fetchChunk();
     // Its failure is met when it is awaited, which may be long after.
     chunk.catch(() => undefined);
     return chunk;
   };
-  let next = ahead();
+  let next: ReturnType<typeof fetch> | null = null;
   try {
     for (;;) {
-      const chunk = await next;
+      const chunk = await (next ?? fetch());
       if (chunk === null || chunk.rowCount === 0) break;
-      next = ahead();
+      next = ahead ? fetch() : null;
       const count = chunk.rowCount;
       for (let i = 0; i < sinks.length; i++)
         sinks[i]!.append(duckdb.data_chunk_get_vector(chunk.chunk, i), count);
@@ -102,7 +103,7 @@ async function* readInto(
     if (rows > 0) yield take();
   } finally {
     // Told to whoever reads on; nobody does.
-    await next.catch(() => undefined);
+    await next?.catch(() => undefined);
     // An unread stream keeps its sort in memory until the connection runs something else.
     if (!whole) await connection.run('SELECT 1').catch(() => undefined);
   }
