@@ -87,7 +87,7 @@ const FORMAT = MIGRATIONS.length;
  * `registry/unknown-format` for a newer format and `registry/not-a-registry` for a database of something else.
  */
 export function prepareSchema(db: DatabaseSync, path: string): void {
-  if (formatOf(db, path) === FORMAT) return;
+  if (formatSeen(db, path) === FORMAT) return;
   db.exec('begin immediate');
   try {
     // Another process may have made them while this one waited for the lock.
@@ -100,7 +100,17 @@ export function prepareSchema(db: DatabaseSync, path: string): void {
   }
 }
 
-/** At most FORMAT; 0: the file is empty. */
+/** Read at one moment: between two pragmas another process may have made the tables. */
+function formatSeen(db: DatabaseSync, path: string): number {
+  db.exec('begin');
+  try {
+    return formatOf(db, path);
+  } finally {
+    db.exec('rollback');
+  }
+}
+
+/** Within a transaction. At most FORMAT; 0: the file is empty. */
 function formatOf(db: DatabaseSync, path: string): number {
   const number = (sql: string) => Object.values(db.prepare(sql).get()!)[0] as number;
   const format = number('pragma user_version');
