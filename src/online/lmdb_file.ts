@@ -14,21 +14,34 @@ const MAGIC = 0xbeefc0de;
 const FORMAT = 2;
 const META_BYTES = 0xa0;
 
+/** A file that another process is just making may look broken for a moment. */
+const LOOKS = 20;
+const LOOK_MS = 10;
+
 /** Throws `<area>/damaged` if the environment's data file is there but is not a whole LMDB file. */
 export function checkDataFile(place: LmdbPlace): void {
   const file = join(place.path, 'data.mdb');
   if (!existsSync(file)) return;
+  for (let look = 1; ; look++) {
+    const wrong = whatIsWrong(file);
+    if (wrong === null) return;
+    if (look === LOOKS) throw damaged(place, wrong);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOOK_MS);
+  }
+}
+
+function whatIsWrong(file: string): string | null {
   const fd = openSync(file, 'r');
   try {
     const { size } = fstatSync(fd);
     // Just made by another process that has not written to it yet.
-    if (size === 0) return;
+    if (size === 0) return null;
     const first = readMeta(fd, 0);
     const second = first && readMeta(fd, first.pageSize);
-    if (!first || !second) throw damaged(place, 'it does not begin as an LMDB file does');
+    if (!first || !second) return 'it does not begin as an LMDB file does';
     const newest = second.transaction > first.transaction ? second : first;
     const needed = (newest.lastPage + 1) * first.pageSize;
-    if (size < needed) throw damaged(place, `it has ${size} bytes where its index names ${needed}`);
+    return size < needed ? `it has ${size} bytes where its index names ${needed}` : null;
   } finally {
     closeSync(fd);
   }

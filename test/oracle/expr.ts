@@ -97,6 +97,11 @@ function withoutErrors(expr: Expr): Expr {
       return { ...expr, value: null };
     case 'call':
       return { ...expr, args: expr.args.map(withoutErrors) };
+    case 'js':
+      return {
+        ...expr,
+        inputs: expr.inputs.map((input) => ({ ...input, expr: withoutErrors(input.expr) })),
+      };
     case 'case':
       return {
         ...expr,
