@@ -103,6 +103,7 @@ describe('Kafka', { skip }, () => {
       for (let i = 0; i < count; i++)
         await transaction.send({ messages: messages(topic, ['one', 'two']) });
       await (commits ? transaction.commit() : transaction.abort());
+      await kafka.settled(topic);
     };
     await run(false, 3);
     assert.deepEqual(await end(), { first: 0n, next: 0n }, 'nothing is there');
