@@ -6,7 +6,14 @@ import { strict, type Values, valuesOf } from './columns.ts';
 import { Computed, computed } from './computed.ts';
 import { type Columns, type DescribedOptions, describedOf, schemaOf } from './described.ts';
 import { definitionOf } from './handle.ts';
-import { type AnyUse, type ComputedUse, type FeaturesOf, memberOf, useOf } from './use.ts';
+import {
+  type AnyUse,
+  type ComputedUse,
+  type FeaturesOf,
+  memberOf,
+  type RequestOf,
+  useOf,
+} from './use.ts';
 
 /** What `features` of an on-demand view may return under each name. */
 export type ComputedInput = Value<any> | Computed<any>;
@@ -44,7 +51,10 @@ export function onDemandView<
   U extends Readonly<Record<string, AnyUse>> = Record<never, never>,
 >(
   options: OnDemandViewOptions<R, U, F>,
-): ComputedUse<{ readonly [P in keyof F]: ComputedDtype<F[P]> }> {
+): ComputedUse<
+  { readonly [P in keyof F]: ComputedDtype<F[P]> },
+  R & RequestOf<readonly U[keyof U][]>
+> {
   return inContext({ view: options.name }, () => {
     const request = options.request ?? {};
     const used = Object.entries(options.uses ?? {}).map(

@@ -16,49 +16,137 @@ import { type Handle, handle, isHandle } from './handle.ts';
 const USE = Symbol.for('samewise.use');
 const FEATURE = Symbol.for('samewise.feature');
 
-/** One feature of a use of a view; `D` is its type. */
-export interface FeatureRef<D extends Dtype> {
+/** Only for types: nothing has these at run time. */
+declare const NEEDED: unique symbol;
+declare const GIVEN: unique symbol;
+
+/** One feature of a use of a view: `D` is its type, `I` the request columns that it needs, `N` the name that it comes out under. */
+export interface FeatureRef<D extends Dtype, I = any, N = any> {
   readonly [FEATURE]: D;
+  readonly [NEEDED]?: I;
+  readonly [GIVEN]?: N;
   readonly member: Member;
   readonly feature: string;
 }
 
-/** A use of any view with features `F`. */
-export interface AnyUse<F extends Columns = any> extends Handle<FeatureView | OnDemandView> {
+/** The name of an output: the feature's own, after the use's prefix if it has one. */
+type OutputName<A, P> = 0 extends 1 & A
+  ? any
+  : [A] extends [string]
+    ? `${A & string}_${P & string}`
+    : P;
+
+/** A use of any view with features `F`, which needs request columns `I` and has the prefix `A`. */
+export interface AnyUse<F extends Columns = any, I = any, A = any>
+  extends Handle<FeatureView | OnDemandView> {
   readonly [USE]: Member;
+  readonly [NEEDED]?: I;
   /** References to the features by name, for `via` and for services; also direct where no method has the name. */
-  readonly features: { readonly [P in keyof F]: FeatureRef<F[P]> };
+  readonly features: { readonly [P in keyof F]: FeatureRef<F[P], I, OutputName<A, P>> };
 }
 
-interface Computed<F extends Columns> extends AnyUse<F> {
+interface Computed<F extends Columns, I, A> extends AnyUse<F, I, A> {
   /** Only these features. */
-  pick<P extends keyof F & string>(...names: readonly P[]): ComputedUse<Pick<F, P>>;
+  pick<P extends keyof F & string>(...names: readonly P[]): ComputedUse<Pick<F, P>, I, A>;
   /** Outputs are called `prefix_feature`. */
-  as(prefix: string): ComputedUse<F>;
+  as<const B extends string>(prefix: B): ComputedUse<F, I, B>;
 }
 
-interface Keyed<K extends Columns, F extends Columns> extends AnyUse<F> {
+/** Where a use takes each key column from: the name of a request column, or what the feature needs that gives it. */
+type Origins<K> = { readonly [P in keyof K]: unknown };
+interface Given<I> {
+  readonly needs: I;
+}
+type Own<K> = { readonly [P in keyof K]: P };
+
+type Both<T> = (T extends unknown ? (one: T) => void : never) extends (all: infer A) => void
+  ? A
+  : never;
+
+/** The request columns of a use with key `K`. */
+type Needs<K extends Columns, O extends Origins<K>> = Both<
+  {
+    [P in keyof K]: O[P] extends Given<infer I>
+      ? I
+      : O[P] extends string
+        ? { readonly [C in O[P]]: K[P] }
+        : never;
+  }[keyof K]
+>;
+
+type NoOthers<C, K> = { readonly [P in Exclude<keyof C, keyof K>]: never };
+
+interface Keyed<K extends Columns, F extends Columns, O extends Origins<K>, A>
+  extends AnyUse<F, Needs<K, O>, A> {
   /** Only these features. */
-  pick<P extends keyof F & string>(...names: readonly P[]): Use<K, Pick<F, P>>;
+  pick<P extends keyof F & string>(...names: readonly P[]): Use<K, Pick<F, P>, O, A>;
   /** Outputs are called `prefix_feature`. */
-  as(prefix: string): Use<K, F>;
+  as<const B extends string>(prefix: B): Use<K, F, O, B>;
   /** Takes key columns from label or request columns of another name: `airportStats.on({ airport: 'origin' })`. */
-  on(columns: { readonly [P in keyof K]?: string }): Use<K, F>;
+  on<const C extends { readonly [P in keyof K]?: string }>(
+    columns: C & NoOthers<C, K>,
+  ): Use<K, F, { readonly [P in keyof K]: P extends keyof C ? C[P] : O[P] }, A>;
   /**
    * Takes key columns from features, at the same T: `cityStats.via({ city: profile.city })`. A null there is an unknown
    * entity.
    */
-  via(features: { readonly [P in keyof K]?: FeatureRef<K[P]> }): Use<K, F>;
+  via<const R extends { readonly [P in keyof K]?: FeatureRef<K[P]> }>(
+    features: R & NoOthers<R, K>,
+  ): Use<
+    K,
+    F,
+    {
+      readonly [P in keyof K]: P extends keyof R
+        ? R[P] extends FeatureRef<any, infer I>
+          ? Given<I>
+          : never
+        : O[P];
+    },
+    A
+  >;
 }
 
-type Direct<F extends Columns> = { readonly [P in keyof F]: FeatureRef<F[P]> };
+type Direct<F extends Columns, I, A> = {
+  readonly [P in keyof F]: FeatureRef<F[P], I, OutputName<A, P>>;
+};
 
-/** A use of a feature view over an entity with key `K`. */
-export type Use<K extends Columns, F extends Columns> = Keyed<K, F> &
-  Omit<Direct<F>, keyof Keyed<K, F>>;
+/** A use of a feature view over an entity with key `K`; `O` says where the key comes from, `A` what outputs begin with. */
+export type Use<
+  K extends Columns,
+  F extends Columns,
+  O extends Origins<K> = Own<K>,
+  A = null,
+> = Keyed<K, F, O, A> & Omit<Direct<F, Needs<K, O>, A>, keyof Keyed<K, F, O, A>>;
 
-/** A use of an on-demand view. */
-export type ComputedUse<F extends Columns> = Computed<F> & Omit<Direct<F>, keyof Computed<F>>;
+/** A use of an on-demand view, which needs request columns `I`. */
+export type ComputedUse<F extends Columns, I = any, A = null> = Computed<F, I, A> &
+  Omit<Direct<F, I, A>, keyof Computed<F, I, A>>;
+
+/** The request columns that something used needs. */
+type NeedsOf<U> =
+  U extends FeatureRef<any, infer I> ? I : U extends AnyUse<any, infer I> ? I : never;
+/** The outputs that something used gives, by their names. */
+type GivesOf<U> =
+  U extends FeatureRef<infer D, any, infer N>
+    ? { readonly [P in N & string]: D }
+    : U extends AnyUse<any>
+      ? {
+          readonly [P in keyof U['features'] as U['features'][P] extends FeatureRef<
+            any,
+            any,
+            infer N
+          >
+            ? N & string
+            : never]: U['features'][P] extends FeatureRef<infer D> ? D : never;
+        }
+      : never;
+
+type Flat<T> = { readonly [P in keyof T]: T[P] };
+
+/** Columns that a request brings for all of some things used. */
+export type RequestOf<U extends readonly unknown[]> = Flat<Both<NeedsOf<U[number]>>>;
+/** What all of some things used give, by output. */
+export type OutputsOf<U extends readonly unknown[]> = Flat<Both<GivesOf<U[number]>>>;
 
 /** The features of a use, by name. */
 export type FeaturesOf<U> = U extends AnyUse<infer F extends Columns> ? F : never;
