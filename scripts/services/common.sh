@@ -89,6 +89,15 @@ copy_jars() {
   } >"$folder/pom.xml"
   maven "$folder" -f "$folder/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$folder"
 }
+# python_environment ARGUMENTS... FOLDER: a virtual environment with what pip's arguments name, made by `once`. What is in it is called
+# by its module: the folder is moved after the installation, and its scripts name the old one.
+python_environment() {
+  local folder=${*: -1} what=("${@:1:$#-1}")
+  say "installing ${what[*]} with pip"
+  python3 -m venv "$folder" 2>/dev/null || { package python3-venv; python3 -m venv --clear "$folder"; }
+  "$folder/bin/python" -m pip install -q "${what[@]}" >&2 || missing "pip could not install ${what[*]}"
+}
+
 # A small JVM that starts quickly: servers here live for seconds.
 JVM=(java -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData)
 

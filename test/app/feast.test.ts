@@ -1,6 +1,6 @@
 /** The very bytes that Feast's clients sent to Feast's feature server, sent to ours; what comes back is compared with what Feast said. */
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -11,6 +11,7 @@ import type { App } from '../../src/app/open.ts';
 import { type Listening, startServer } from '../../src/app/server.ts';
 import { streamStatus } from '../../src/app/stream_status.ts';
 import { parseExactJson } from '../../src/base/exact_json.ts';
+import { python } from '../support/python.ts';
 import { sharedData } from '../support/shared.ts';
 import { type Project, project } from './project.ts';
 
@@ -217,16 +218,12 @@ test('nothing of a frame with a mistake is taken, and the mistake is told', asyn
   assert.equal(await rowsInLog(), before);
 });
 
-const python = process.env.SAMEWISE_FEAST_PYTHON ?? 'python3';
-const skip =
-  spawnSync(python, ['-c', 'import feast']).status === 0
-    ? false
-    : `skipped: ${python} has no feast; name one that has with SAMEWISE_FEAST_PYTHON`;
+const { skip, path: interpreter } = await python('feast');
 
 test('Feast’s own client writes here', { skip }, async () => {
   const folder = mkdtempSync(join(tmpdir(), 'samewise-feast-'));
   const script = join(import.meta.dirname, 'feast_client.py');
-  const client = spawn(python, [script, server.url, folder], { stdio: 'inherit' });
+  const client = spawn(interpreter, [script, server.url, folder], { stdio: 'inherit' });
   const [code] = await once(client, 'close');
   rmSync(folder, { recursive: true });
   assert.equal(code, 0);
