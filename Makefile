@@ -2,6 +2,8 @@
 SHELL := bash
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 export NODE_NO_WARNINGS := 1
+# Every test file is a process of its own: parsing and stripping types anew would be a fifth of a second of each.
+export NODE_COMPILE_CACHE := $(CURDIR)/node_modules/.cache/compile
 
 .PHONY: setup check fix test soak bench demo demo-stream services clean
 

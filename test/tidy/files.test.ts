@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { files, ROOT, sources } from './sources.ts';
 
 const ROOMS =
-  'aggregate app base cli dsl expr model offline online plan registry serving stream timeline types';
+  'aggregate app base cli client dsl expr model offline online plan registry serving stream timeline types';
 const TESTS = 'conformance docs e2e golden oracle regressions support tidy';
 const TOP = 'bench bin docs examples scripts src test .ci';
 const MAX_LINES = 600;

@@ -22,7 +22,7 @@ const LEVELS = [
   ['timeline'],
   ['model'],
   ['dsl', 'plan', 'registry'],
-  ['offline', 'online'],
+  ['offline', 'online', 'client'],
   ['stream'],
   ['serving'],
   ['app'],
