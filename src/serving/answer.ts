@@ -3,16 +3,16 @@
  * no types.
  */
 import { formatInstant } from '../base/time.ts';
-import type { Status } from '../model/index.ts';
+import { STATUSES, type Status } from '../model/missing.ts';
 import type { Dtype } from '../types/dtype.ts';
 import { scalarToJsonText } from '../types/scalar.ts';
-import type { Metrics } from './metrics.ts';
 import type { ServiceProgram } from './service_program.ts';
 import type { Vectors } from './vector.ts';
 
 /** What is answered: outputs of a program, under names. */
 export interface Columns {
   readonly outputs: readonly number[];
+  readonly names: readonly string[];
   /** `"name":`, as it stands in an object; for all but the first with a comma before it. */
   readonly labels: readonly string[];
   /** The object of statuses where all values are there, which is what most answers say. */
@@ -33,6 +33,7 @@ export function columnsOf(
   const labels = names.map((name, i) => `${i > 0 ? ',' : ''}${JSON.stringify(name)}:`);
   return {
     outputs: positions,
+    names,
     labels,
     allPresent: `{${labels.map((label) => `${label}"PRESENT"`).join('')}}`,
     aroundTimes: labels.length === 0 ? ['{}'] : [`{${labels[0]}`, ...labels.slice(1), '}'],
@@ -47,8 +48,19 @@ export interface Texts {
   readonly eventTimes: string;
 }
 
+/** What an answer says of itself that is not whole, as it stands behind another field. */
+export function partialText({ partial }: Vectors): string {
+  return partial ? ',"partial":true' : '';
+}
+
 /** How many values have which status. */
 export type Tally = Record<Status, number>;
+
+const NONE = Object.fromEntries(STATUSES.map((status) => [status, 0])) as Tally;
+
+export function noValues(): Tally {
+  return { ...NONE };
+}
 
 /** One row as three JSON objects by name. */
 export function rowTexts(
@@ -57,7 +69,7 @@ export function rowTexts(
   { outputs, labels, dtypes, allPresent, aroundTimes }: Columns,
 ): Texts & { readonly tally: Tally } {
   let values = '{';
-  const tally: Tally = { PRESENT: 0, NULL_VALUE: 0, NOT_FOUND: 0, OUTSIDE_MAX_AGE: 0 };
+  const tally = noValues();
   // Outputs mostly come from one page, or from pages of the same events.
   const firstUs = outputs.length === 0 ? null : vectors.eventTimeUs(row, outputs[0]!);
   let sameTime = true;
@@ -81,11 +93,7 @@ function timeText(us: number | null): string {
 }
 
 /** All rows as three JSON objects by name, each of an array with one item for each row. */
-export function columnTexts(
-  vectors: Vectors,
-  { outputs, labels, dtypes }: Columns,
-  metrics: Metrics,
-): Texts {
+export function columnTexts(vectors: Vectors, { outputs, labels, dtypes }: Columns): Texts {
   const values: string[] = [];
   const statuses: string[] = [];
   const eventTimes: string[] = [];
@@ -96,7 +104,6 @@ export function columnTexts(
     for (let row = 0; row < rows; row++) {
       const status = vectors.status(row, output);
       const us = vectors.eventTimeUs(row, output);
-      metrics.value(status);
       texts.value[row] = scalarToJsonText(vectors.value(row, output), dtypes[i]!);
       texts.status[row] = `"${status}"`;
       texts.time[row] = timeText(us);

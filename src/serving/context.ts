@@ -4,12 +4,12 @@ import type { FeatureView, Source } from '../model/definitions.ts';
 import type { OfflineStore } from '../offline/contract.ts';
 import type { OnlineStore } from '../online/contract.ts';
 import type { Registry } from '../registry/contract.ts';
+import type { Ask } from './ask.ts';
 import type { Definitions } from './definitions.ts';
 import type { PushEvents } from './events_route.ts';
 import type { FeatureLog } from './feature_log.ts';
 import type { Metrics } from './metrics.ts';
 import type { DataRoots } from './paths.ts';
-import type { VectorReader } from './vector.ts';
 
 /** Plans and applies definitions that came over HTTP, beside what is registered; the same ones again change nothing. */
 export type DefineFeature = (
@@ -23,7 +23,8 @@ export interface Context {
   readonly offline: OfflineStore;
   readonly clock: Clock;
   readonly definitions: Definitions;
-  readonly reader: VectorReader;
+  /** What every protocol reads vectors with. */
+  readonly ask: Ask;
   readonly metrics: Metrics;
   readonly defineFeature: DefineFeature;
   readonly pushEvents: PushEvents;

@@ -10,6 +10,7 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   'serving/unsupported-media-type': 415,
   'serving/header-too-large': 431,
   'serving/name-taken': 409,
+  'serving/overloaded': 429,
   'serving/internal': 500,
   'serving/not-ready': 503,
   'serving/unsettled-page': 503,

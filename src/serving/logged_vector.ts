@@ -1,5 +1,4 @@
 /** Vectors that were read, as the feature log keeps them. */
-import type { IncomingHttpHeaders } from 'node:http';
 import type { InstantUs } from '../base/time.ts';
 import type { LoggedPage, LoggedVector } from '../offline/feature_log_contract.ts';
 import type { Registered } from '../registry/contract.ts';
@@ -9,12 +8,10 @@ import type { PageAnswer } from './pages.ts';
 import type { ServiceProgram } from './service_program.ts';
 import type { RequestRow, Vectors } from './vector.ts';
 
-/** Longest id of a client's that is taken over. */
-const MAX_REQUEST_ID = 200;
-
 /** What is read, for whom, and when. */
 export interface Served {
-  readonly headers: IncomingHttpHeaders;
+  /** What the client calls the request; null: an id is made. */
+  readonly requestId: string | null;
   readonly registered: readonly Registered[];
   /** What was asked for each entity, in the order of the program's inputs. */
   readonly rows: readonly RequestRow[];
@@ -27,11 +24,9 @@ export function logVectors(
   log: FeatureLog,
   vectors: Vectors,
   chosen: readonly number[],
-  { headers, registered, rows, readUs, servedUs }: Served,
+  { requestId: given, registered, rows, readUs, servedUs }: Served,
 ): void {
-  const given = headers['x-request-id'];
-  const isSound = typeof given === 'string' && given !== '' && given.length <= MAX_REQUEST_ID;
-  const requestId = isSound ? given : log.nextId();
+  const requestId = given ?? log.nextId();
   const { program } = vectors;
   const { features, refs } = namesOf(program);
   const service = program.version === 0 ? null : { name: program.name, version: program.version };

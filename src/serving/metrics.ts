@@ -3,8 +3,8 @@
  * reads are plain additions here, and prom-client's objects are brought up to date when somebody looks.
  */
 import { Counter, collectDefaultMetrics, Registry } from 'prom-client';
-import { STATUSES, type Status } from '../model/missing.ts';
-import type { Tally } from './answer.ts';
+import { STATUSES } from '../model/missing.ts';
+import { noValues, type Tally } from './answer.ts';
 import { Durations } from './durations.ts';
 import type { PageCounter } from './pages.ts';
 
@@ -17,12 +17,9 @@ export class Metrics implements PageCounter {
   #vectors = 0;
   #pages = 0;
   #pageBytes = 0;
-  readonly #values: Record<Status, number> = {
-    PRESENT: 0,
-    NULL_VALUE: 0,
-    NOT_FOUND: 0,
-    OUTSIDE_MAX_AGE: 0,
-  };
+  #partial = 0;
+  #refused = 0;
+  readonly #values = noValues();
 
   constructor() {
     const registers = [this.#registry];
@@ -40,6 +37,16 @@ export class Metrics implements PageCounter {
     counter('samewise_vectors_read_total', 'Feature vectors answered', () => this.#vectors);
     counter('samewise_pages_read_total', 'Entity pages looked up', () => this.#pages);
     counter('samewise_page_bytes_read_total', 'Bytes of pages read', () => this.#pageBytes);
+    counter(
+      'samewise_partial_answers_total',
+      'Answers that lack values because the deadline of the request passed',
+      () => this.#partial,
+    );
+    counter(
+      'samewise_overloaded_total',
+      'Requests that were refused because too much was under way',
+      () => this.#refused,
+    );
     const values = this.#values;
     new Counter({
       name: 'samewise_values_read_total',
@@ -56,19 +63,18 @@ export class Metrics implements PageCounter {
   request(route: string, status: number, seconds: number): void {
     this.#durations.observe(route, status, seconds);
   }
-  /** One vector with these statuses. */
-  answer(tally: Tally): void {
-    this.#vectors++;
-    this.values(tally);
-  }
-  vectors(count: number): void {
-    this.#vectors += count;
-  }
-  value(status: Status): void {
-    this.#values[status]++;
-  }
-  values(tally: Tally): void {
+  /** So many vectors whose values have these statuses, all together. */
+  answer(vectors: number, tally: Tally): void {
+    this.#vectors += vectors;
     for (const status of STATUSES) this.#values[status] += tally[status];
+  }
+  /** The deadline of a request passed before all of its values came. */
+  partial(): void {
+    this.#partial++;
+  }
+  /** A request was refused because too much was under way. */
+  refused(): void {
+    this.#refused++;
   }
   pages(count: number): void {
     this.#pages += count;

@@ -1,7 +1,7 @@
 /** From entity keys to values: heads in one round trip, the blocks that a window's edge needs, the timelines read at T. */
 import { SamewiseError } from '../base/errors.ts';
 import type { InstantUs } from '../base/time.ts';
-import type { ViewProgram } from '../model/index.ts';
+import type { Status, ViewProgram } from '../model/index.ts';
 import type { Head, MaybePromise, OnlineStore, PageKey } from '../online/contract.ts';
 import { type Reading, readPositions, readTimeline } from '../timeline/index.ts';
 import { decodeKey, printKey } from '../types/key.ts';
@@ -18,7 +18,10 @@ export interface PageRead extends PageKey {
 }
 
 /** What a page says: values and statuses in the order of `reads`, and when the newest event before T happened. */
-export interface PageAnswer extends Omit<Reading, 'missing'> {
+export interface PageAnswer extends Omit<Reading, 'missing' | 'statuses'> {
+  readonly statuses: readonly Status[];
+  /** It did not come in time: there are no values, and nothing is known. */
+  readonly timedOut: boolean;
   /** Where the page is; null for an entity whose key is not known. */
   readonly page: PageKey | null;
   /** Version of the head that it was read from, 0 if there was none. */
@@ -36,8 +39,11 @@ export interface PageCounter {
 /** How often a page may change under a reader before it gives up; each time needs a writer in between. */
 const MAX_ATTEMPTS = 16;
 
+/** Takes the answer of the page `wanted[i]`. */
+export type PutAnswer = (i: number, answer: PageAnswer) => void;
+
 /**
- * Reads pages in the order of `wanted`. One round trip for all heads; then, only where a window's edge lies inside sealed
+ * Reads pages and hands each answer to `put` when it is there. One round trip for all heads; then, only where a window's edge lies inside sealed
  * blocks, one for each such page. Answers at once where the store does. Throws or rejects with the store's `online/…` errors, `timeline/damaged-page` and
  * `timeline/beyond-retention` with view and key, and `serving/unsettled-page`.
  */
@@ -45,11 +51,12 @@ export function readPages(
   online: OnlineStore,
   wanted: readonly PageRead[],
   counter: PageCounter,
-): MaybePromise<PageAnswer[]> {
+  put: PutAnswer,
+): MaybePromise<void> {
   const heads = online.heads(wanted);
   return heads instanceof Promise
-    ? heads.then((found) => readHeads(online, wanted, found, counter))
-    : readHeads(online, wanted, heads, counter);
+    ? heads.then((found) => readHeads(online, wanted, found, counter, put))
+    : readHeads(online, wanted, heads, counter, put);
 }
 
 function readHeads(
@@ -57,9 +64,9 @@ function readHeads(
   wanted: readonly PageRead[],
   heads: readonly (Head | undefined)[],
   counter: PageCounter,
-): MaybePromise<PageAnswer[]> {
+  put: PutAnswer,
+): MaybePromise<void> {
   counter.pages(wanted.length);
-  const answers = new Array<PageAnswer>(wanted.length);
   let pending: Promise<void>[] | null = null;
   let bytes = 0;
   for (let i = 0; i < wanted.length; i++) {
@@ -67,18 +74,18 @@ function readHeads(
     const head = heads[i];
     if (head !== undefined) bytes += head.bytes.length;
     const answer = read(page, head, noBlock);
-    if (answer.missing.length === 0) answers[i] = pageAnswer(page, head, answer);
+    if (answer.missing.length === 0) put(i, pageAnswer(page, head, answer));
     else {
       pending ??= [];
       pending.push(
         readBlocks(online, page, head, answer.missing, counter).then((whole) => {
-          answers[i] = whole;
+          put(i, whole);
         }),
       );
     }
   }
   counter.bytes(bytes);
-  return pending === null ? answers : Promise.all(pending).then(() => answers);
+  if (pending !== null) return Promise.all(pending).then(() => {});
 }
 
 /** Fetches what is missing until the timeline can be read; a block that is gone means that the head has changed. */
@@ -130,12 +137,35 @@ export function unknownEntity(
   return pageAnswer(null, undefined, answer);
 }
 
+/** What is said of a page that did not come in time. */
+export function timedOut(features: number): PageAnswer {
+  return {
+    page: null,
+    version: 0,
+    positions: null,
+    values: new Array(features).fill(null),
+    statuses: new Array(features).fill('TIMED_OUT'),
+    eventTimeUs: null,
+    steadyUntilUs: Number.NEGATIVE_INFINITY,
+    timedOut: true,
+  };
+}
+
 function pageAnswer(page: PageRead | null, head: Head | undefined, answer: Reading): PageAnswer {
   const { values, statuses, eventTimeUs, steadyUntilUs } = answer;
   const version = head?.version ?? 0;
   const told = page?.tells === true && head !== undefined;
   const positions = told ? readPositions(page.program.layout, head.bytes) : null;
-  return { page, version, positions, values, statuses, eventTimeUs, steadyUntilUs };
+  return {
+    page,
+    version,
+    positions,
+    values,
+    statuses,
+    eventTimeUs,
+    steadyUntilUs,
+    timedOut: false,
+  };
 }
 
 function noBlock(): undefined {

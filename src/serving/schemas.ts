@@ -4,11 +4,10 @@
  */
 import Type, { type Static, type TObject, type TSchema } from 'typebox';
 import { STATUSES } from '../model/missing.ts';
+import { MAX_ENTITIES } from './ask.ts';
 import { MAX_FEATURES_ASKED } from './asked.ts';
 
 export const JSON_TYPE = 'application/json; charset=utf-8';
-/** Most entities of one request. */
-export const MAX_ENTITIES = 10_000;
 
 const strict = { additionalProperties: false };
 const name = (description: string, example: string) =>
@@ -42,6 +41,24 @@ const EventTimes = Type.Record(Type.String(), Type.Union([Type.String(), Type.Nu
     'When the newest event of the entity before `at` happened; null where there is none.',
   examples: [{ tx_count_1d: '2024-03-01T12:29:58Z' }],
 });
+
+/** What every read takes. */
+export const ReadHeaders = Type.Object({
+  'x-deadline-ms': optional(
+    Type.String({
+      pattern: '^[0-9]{1,9}$',
+      description:
+        'Milliseconds from now after which nothing is waited for: what has not come is null with the status TIMED_OUT, and the answer says `partial`.',
+      examples: ['20'],
+    }),
+  ),
+  'x-request-id': optional(
+    Type.String({ description: 'What the client calls the request; the feature log keeps it.' }),
+  ),
+});
+const Partial = optional(
+  Type.Boolean({ description: 'true where the deadline passed before all values came.' }),
+);
 
 export const ErrorAnswer = Type.Object(
   {
@@ -92,6 +109,7 @@ const OnlineAnswer = Type.Object(
     statuses: Statuses,
     event_times: EventTimes,
     at: Time('The time that was read at.'),
+    partial: Partial,
   },
   { description: 'The features of the entity.' },
 );
@@ -103,6 +121,7 @@ export const onlineSchema = {
   description:
     'Values, statuses and event times of features of one entity, now or at any past time. An entity that is not known has the value of an empty history and the status NOT_FOUND.',
   querystring: OnlineQuery,
+  headers: ReadHeaders,
   response: { 200: OnlineAnswer, ...BAD },
 };
 
@@ -147,6 +166,7 @@ const VectorsAnswer = Type.Object(
     service: Type.String({ examples: ['fraud_v1'] }),
     version: Type.Integer({ examples: [1] }),
     at: Time('The time that was read at.'),
+    partial: Partial,
     vectors: optional(
       Type.Array(Values('One vector.'), { description: 'In the order of `entities`; rows.' }),
     ),
@@ -178,6 +198,7 @@ export const vectorsSchema = {
   description:
     'Reads the features of a service for many entities at once, on-demand features included, all at the same time `at`.',
   params: ServiceParams,
+  headers: ReadHeaders,
   body: VectorsBody,
   response: { 200: VectorsAnswer, ...BAD },
 };

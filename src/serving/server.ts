@@ -7,6 +7,7 @@ import { SamewiseError } from '../base/errors.ts';
 import type { OfflineStore } from '../offline/contract.ts';
 import type { OnlineStore } from '../online/contract.ts';
 import type { Registry } from '../registry/contract.ts';
+import { Ask } from './ask.ts';
 import type { Context, DefineFeature } from './context.ts';
 import { type Catalogs, Definitions } from './definitions.ts';
 import { coded, errorBody, statusOf } from './errors.ts';
@@ -69,13 +70,15 @@ const KEEP_ALIVE_MS = 72_000;
 export async function buildServer(options: ServerOptions): Promise<FastifyInstance> {
   const { registry, online, clock, catalogs } = options;
   const metrics = new Metrics();
+  const featureLog = options.featureLog ?? null;
+  const reader = new VectorReader(online, metrics);
   const context: Context = {
     ...options,
     moreMetrics: options.moreMetrics ?? (async () => ''),
-    featureLog: options.featureLog ?? null,
+    featureLog,
     metrics,
     definitions: new Definitions(registry, catalogs, clock, options.refreshMs ?? 1000),
-    reader: new VectorReader(online, metrics),
+    ask: new Ask({ clock, reader, metrics, featureLog }),
   };
 
   let closing = false;
@@ -128,6 +131,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
     const refusal = coded(error);
     const status = statusOf(refusal);
     if (status >= 500) options.onFailure(error, { method: request.method, url: request.url });
+    if (status === 429) reply.header('retry-after', '1');
     return reply.code(status).send(errorBody(refusal));
   });
   app.setNotFoundHandler((request, reply) => {

@@ -22,6 +22,8 @@ export interface OutputSource {
   readonly index: number;
   /** What stands for a stored null. */
   readonly default: Scalar | null;
+  /** The look-ups that it is made from, not counting those that only gave a key to another. */
+  readonly needs: readonly number[];
 }
 
 export interface ServiceProgram {
@@ -69,11 +71,12 @@ export function compileMembers(
     computed: computed.length === 0 ? null : { ...plan, outputs: computed },
     sources: plan.outputs.map(({ from }) =>
       from.from === 'computed'
-        ? { lookup: -1, index: computedSeen++, default: null }
+        ? { lookup: -1, index: computedSeen++, default: null, needs: needsOf(plan, from.step) }
         : {
             lookup: from.lookup,
             index: from.index,
             default: plan.lookups[from.lookup]!.defaults[from.index]!,
+            needs: [from.lookup],
           },
     ),
     computedFrom: plan.lookups.map(({ features }, lookup) =>
@@ -86,6 +89,16 @@ export function compileMembers(
       ),
     ),
   };
+}
+
+/** The look-ups that a computation reads, itself or through others. */
+function needsOf(plan: ServicePlan, step: number): number[] {
+  const slots = plan.computations[step]!.inputs.map(({ slot }) => slot);
+  const needs = slots.flatMap((slot) => {
+    if (slot.from === 'lookup') return [slot.lookup];
+    return slot.from === 'computed' ? needsOf(plan, slot.step) : [];
+  });
+  return [...new Set(needs)];
 }
 
 function levelsOf(plan: ServicePlan, positionOf: ReadonlyMap<string, number>): KeyGroup[][] {

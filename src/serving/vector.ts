@@ -14,6 +14,7 @@ import {
   type PageCounter,
   type PageRead,
   readPages,
+  timedOut,
   unknownEntity,
 } from './pages.ts';
 import type { KeyGroup, ServiceProgram } from './service_program.ts';
@@ -25,6 +26,8 @@ export type RequestRow = readonly (Scalar | null)[];
 export class Vectors {
   readonly program: ServiceProgram;
   readonly rows: number;
+  /** Whether some page had not come when the time was up: what depends on it is null and TIMED_OUT. */
+  readonly partial: boolean;
   readonly #pages: readonly (readonly PageAnswer[])[];
   readonly #computed: Assembled | null;
 
@@ -34,9 +37,11 @@ export class Vectors {
     /** By look-up, then by row. */
     pages: readonly (readonly PageAnswer[])[],
     computed: Assembled | null,
+    partial: boolean,
   ) {
     this.program = program;
     this.rows = rows;
+    this.partial = partial;
     this.#pages = pages;
     this.#computed = computed;
   }
@@ -49,6 +54,7 @@ export class Vectors {
   /** The value, with the feature's default in place of null. */
   value(row: number, output: number): Scalar | null {
     const source = this.program.sources[output]!;
+    if (this.partial && this.#isTimedOut(row, output)) return null;
     if (source.lookup < 0) return scalarAt(this.#computed!.columns[source.index]!, row);
     return this.#pages[source.lookup]![row]!.values[source.index] ?? source.default;
   }
@@ -56,6 +62,7 @@ export class Vectors {
   /** What is known of the value before its default. */
   status(row: number, output: number): Status {
     const { lookup, index } = this.program.sources[output]!;
+    if (this.partial && this.#isTimedOut(row, output)) return 'TIMED_OUT';
     if (lookup >= 0) return this.#pages[lookup]![row]!.statuses[index]!;
     const raw = this.#computed!.raw[index]!;
     return raw.validity !== null && raw.validity[row] === 0 ? 'NULL_VALUE' : 'PRESENT';
@@ -65,6 +72,17 @@ export class Vectors {
   eventTimeUs(row: number, output: number): InstantUs | null {
     const { lookup } = this.program.sources[output]!;
     return lookup >= 0 ? this.#pages[lookup]![row]!.eventTimeUs : null;
+  }
+
+  /** Whether a page of the row had not come. */
+  isPartial(row: number): boolean {
+    return this.partial && this.#pages.some((pages) => pages[row]!.timedOut);
+  }
+
+  #isTimedOut(row: number, output: number): boolean {
+    return this.program.sources[output]!.needs.some(
+      (lookup) => this.#pages[lookup]![row]!.timedOut,
+    );
   }
 }
 
@@ -79,7 +97,7 @@ export class VectorReader {
 
   /**
    * Reads every row at `readUs` (one time for all, or one for each row): events strictly before it count.
-   * `logged` names the rows whose pages are to tell their positions. Answers at once where the store does. Throws or rejects as `readPages` does, `types/bad-key` for a key that is too long, and what an on-demand program throws.
+   * `logged` names, in order, the rows whose pages are to tell their positions. Answers at once where the store does. Throws or rejects as `readPages` does, `types/bad-key` for a key that is too long, and what an on-demand program throws.
    */
   read(
     program: ServiceProgram,
@@ -87,94 +105,133 @@ export class VectorReader {
     readUs: InstantUs | Float64Array,
     logged: readonly number[] = [],
   ): MaybePromise<Vectors> {
-    const pages: PageAnswer[][] = program.plan.lookups.map(() => []);
-    return this.#readFrom(0, program, rows, readUs, pages, logged);
+    const reading = this.begin(program, rows, readUs, logged);
+    const whole = reading.read(0, rows.length);
+    return whole instanceof Promise ? whole.then(() => reading.end()) : reading.end();
   }
 
-  #readFrom(
-    level: number,
+  /** The same in parts, for who cannot wait for all of it. */
+  begin(
     program: ServiceProgram,
     rows: readonly RequestRow[],
     readUs: InstantUs | Float64Array,
-    pages: PageAnswer[][],
     logged: readonly number[],
-  ): MaybePromise<Vectors> {
-    const { levels } = program;
-    for (let at = level; at < levels.length; at++) {
-      const groups = levels[at]!;
-      const wanted: PageRead[] = [];
-      for (const group of groups) want(program, group, rows, readUs, pages, wanted, logged);
-      const answers = readPages(this.#online, wanted, this.#counter);
-      if (answers instanceof Promise)
-        return answers.then((late) => {
-          place(groups, rows.length, pages, late);
-          return this.#readFrom(at + 1, program, rows, readUs, pages, logged);
-        });
-      place(groups, rows.length, pages, answers);
-    }
-    return new Vectors(program, rows.length, pages, compute(program, rows, pages));
+  ): VectorReading {
+    return new VectorReading(this.#online, this.#counter, program, rows, readUs, logged);
   }
 }
 
-/** Adds the pages of a group, row by row; where a key part is null, puts what is said of an unknown entity at once. */
-function want(
-  program: ServiceProgram,
-  group: KeyGroup,
-  rows: readonly RequestRow[],
-  readUs: InstantUs | Float64Array,
-  pages: PageAnswer[][],
-  wanted: PageRead[],
-  logged: readonly number[],
-): void {
-  const { lookups } = program.plan;
-  const { keyDtypes } = lookups[group.lookups[0]!]!.program;
-  const parts = new Array<Scalar | null>(group.keys.length);
-  /** Of the next logged row, its place in `logged`. */
-  let next = 0;
-  for (let row = 0; row < rows.length; row++) {
-    const atUs = typeof readUs === 'number' ? readUs : readUs[row]!;
-    let known = true;
-    for (let i = 0; i < parts.length; i++) {
-      const slot = group.keys[i]!;
-      const part =
-        slot.from === 'request'
-          ? rows[row]![group.inputs[i]!]!
-          : (pages[slot.lookup]![row]!.values[slot.index] ??
-            lookups[slot.lookup]!.defaults[slot.index]!);
-      parts[i] = part;
-      known &&= part !== null;
-    }
-    const key = known ? encodeKey(parts, keyDtypes) : null;
-    const tells = logged[next] === row;
-    if (tells) next++;
-    for (const position of group.lookups) {
-      const lookup = lookups[position]!;
-      if (key === null)
-        pages[position]![row] = unknownEntity(lookup.program, lookup.features, atUs);
-      else
-        wanted.push({
-          view: lookup.program.id,
-          key,
-          program: lookup.program,
-          reads: lookup.features,
-          readUs: atUs,
-          tells,
-        });
-    }
-  }
+/** A page of a row, and where its answer goes. */
+interface Wanted extends PageRead {
+  readonly lookup: number;
+  readonly row: number;
 }
 
-/** Puts answers where `want` left gaps, in the same order. */
-function place(
-  groups: readonly KeyGroup[],
-  rows: number,
-  pages: PageAnswer[][],
-  answers: readonly PageAnswer[],
-): void {
-  let next = 0;
-  for (const { lookups } of groups)
-    for (let row = 0; row < rows; row++)
-      for (const position of lookups) pages[position]![row] ??= answers[next++]!;
+/** Vectors that are being read. */
+export class VectorReading {
+  readonly #online: OnlineStore;
+  readonly #counter: PageCounter;
+  readonly #program: ServiceProgram;
+  readonly #rows: readonly RequestRow[];
+  readonly #readUs: InstantUs | Float64Array;
+  readonly #logged: readonly number[];
+  /** By look-up, then by row: what has come. */
+  readonly #pages: (PageAnswer | undefined)[][];
+  #ended = false;
+
+  constructor(
+    online: OnlineStore,
+    counter: PageCounter,
+    program: ServiceProgram,
+    rows: readonly RequestRow[],
+    readUs: InstantUs | Float64Array,
+    logged: readonly number[],
+  ) {
+    this.#online = online;
+    this.#counter = counter;
+    this.#program = program;
+    this.#rows = rows;
+    this.#readUs = readUs;
+    this.#logged = logged;
+    this.#pages = program.plan.lookups.map(() => new Array(rows.length));
+  }
+
+  /** Reads the rows from…to: one round trip a level. Parts may be under way side by side. */
+  read(from: number, to: number): MaybePromise<void> {
+    return this.#readFrom(0, from, to);
+  }
+
+  #readFrom(level: number, from: number, to: number): MaybePromise<void> {
+    const { levels } = this.#program;
+    for (let at = level; at < levels.length && !this.#ended; at++) {
+      const wanted: Wanted[] = [];
+      for (const group of levels[at]!) this.#want(group, from, to, wanted);
+      const reading = readPages(this.#online, wanted, this.#counter, (i, answer) => {
+        const { lookup, row } = wanted[i]!;
+        if (!this.#ended) this.#pages[lookup]![row] = answer;
+      });
+      if (reading instanceof Promise) return reading.then(() => this.#readFrom(at + 1, from, to));
+    }
+  }
+
+  /** The vectors of what has come until now; what comes later changes nothing any more. */
+  end(): Vectors {
+    this.#ended = true;
+    const rows = this.#rows.length;
+    let partial = false;
+    for (let i = 0; i < this.#pages.length; i++) {
+      const pages = this.#pages[i]!;
+      for (let row = 0; row < rows; row++) {
+        if (pages[row] !== undefined) continue;
+        pages[row] = timedOut(this.#program.plan.lookups[i]!.features.length);
+        partial = true;
+      }
+    }
+    const pages = this.#pages as PageAnswer[][];
+    const computed = compute(this.#program, this.#rows, pages);
+    return new Vectors(this.#program, rows, pages, computed, partial);
+  }
+
+  /** Adds the pages of a group, row by row; where a key part is null, puts what is said of an unknown entity at once. */
+  #want(group: KeyGroup, from: number, to: number, wanted: Wanted[]): void {
+    const { lookups } = this.#program.plan;
+    const { keyDtypes } = lookups[group.lookups[0]!]!.program;
+    const parts = new Array<Scalar | null>(group.keys.length);
+    /** Of the next logged row, its place in `logged`. */
+    let next = this.#logged.findIndex((row) => row >= from);
+    for (let row = from; row < to; row++) {
+      const atUs = typeof this.#readUs === 'number' ? this.#readUs : this.#readUs[row]!;
+      let known = true;
+      for (let i = 0; i < parts.length; i++) {
+        const slot = group.keys[i]!;
+        const part =
+          slot.from === 'request'
+            ? this.#rows[row]![group.inputs[i]!]!
+            : (this.#pages[slot.lookup]![row]!.values[slot.index] ??
+              lookups[slot.lookup]!.defaults[slot.index]!);
+        parts[i] = part;
+        known &&= part !== null;
+      }
+      const key = known ? encodeKey(parts, keyDtypes) : null;
+      const tells = this.#logged[next] === row;
+      if (tells) next++;
+      for (const position of group.lookups) {
+        const { program, features } = lookups[position]!;
+        if (key === null) this.#pages[position]![row] = unknownEntity(program, features, atUs);
+        else
+          wanted.push({
+            view: program.id,
+            key,
+            program,
+            reads: features,
+            readUs: atUs,
+            tells,
+            lookup: position,
+            row,
+          });
+      }
+    }
+  }
 }
 
 function compute(

@@ -4,17 +4,16 @@ import { nearest, SamewiseError } from '../base/errors.ts';
 import { formatInstant } from '../base/time.ts';
 import { scalarFromJson } from '../types/json.ts';
 import type { Scalar } from '../types/scalar.ts';
-import { type Columns, columnTexts, rowTexts, type Texts } from './answer.ts';
+import { type Columns, columnTexts, partialText, rowTexts, type Texts } from './answer.ts';
 import type { Context } from './context.ts';
-import { logVectors } from './logged_vector.ts';
-import type { Metrics } from './metrics.ts';
 import { JSON_TYPE, type ServiceParams, type VectorsBody, vectorsSchema } from './schemas.ts';
 import type { ServiceProgram } from './service_program.ts';
+import { termsOf } from './terms.ts';
 import { readTime } from './times.ts';
 import type { Vectors } from './vector.ts';
 
 export function vectorsRoute(app: FastifyInstance, context: Context): void {
-  const { clock, definitions, metrics, reader, featureLog } = context;
+  const { clock, definitions, ask } = context;
   app.post<{ Params: ServiceParams; Body: VectorsBody }>(
     '/api/v1/services/:service/vectors',
     { schema: vectorsSchema },
@@ -24,22 +23,15 @@ export function vectorsRoute(app: FastifyInstance, context: Context): void {
       const { program, columns } = revision.service(request.params.service);
       const rows = entities.map((entity, i) => requestRow(program, entity, `entities[${i}]`));
       const { atUs, readUs } = readTime(clock, at, through === true);
-      const chosen = featureLog?.choose(rows.length) ?? [];
-      const vectors = await reader.read(program, rows, readUs, chosen);
-      if (chosen.length > 0) {
-        const { registered } = revision;
-        const served = { headers: request.headers, registered, rows, readUs };
-        logVectors(featureLog!, vectors, chosen, { ...served, servedUs: clock.nowUs() });
-      }
-      metrics.vectors(rows.length);
+      const vectors = await ask.vectors({ revision, program, rows, readUs, ...termsOf(request) });
       const [name, write] =
         orientation === 'columns'
           ? (['columns', columnTexts] as const)
           : (['vectors', vectorTexts] as const);
-      const { values, statuses, eventTimes } = write(vectors, columns, metrics);
+      const { values, statuses, eventTimes } = write(vectors, columns);
       const extra = full === true ? `,"statuses":${statuses},"event_times":${eventTimes}` : '';
       reply.header('content-type', JSON_TYPE);
-      return `{"service":"${program.name}","version":${program.version},"at":"${formatInstant(atUs)}","${name}":${values}${extra}}`;
+      return `{"service":"${program.name}","version":${program.version},"at":"${formatInstant(atUs)}"${partialText(vectors)},"${name}":${values}${extra}}`;
     },
   );
 }
@@ -93,9 +85,8 @@ function missing(program: ServiceProgram, name: string, place: string): Samewise
 }
 
 /** An array with one object by name for each entity. */
-function vectorTexts(vectors: Vectors, columns: Columns, metrics: Metrics): Texts {
+function vectorTexts(vectors: Vectors, columns: Columns): Texts {
   const rows = Array.from({ length: vectors.rows }, (_, row) => rowTexts(vectors, row, columns));
-  for (const { tally } of rows) metrics.values(tally);
   return {
     values: `[${rows.map(({ values }) => values).join()}]`,
     statuses: `[${rows.map(({ statuses }) => statuses).join()}]`,

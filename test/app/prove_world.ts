@@ -105,7 +105,7 @@ export async function world(rows = 40) {
     const rows = customers.map((id) => (program === service ? [BigInt(id), 12.5] : [BigInt(id)]));
     const chosen = log.choose(rows.length);
     const vectors = await reader.read(program, rows, readUs, chosen);
-    const served = { headers: {}, registered, rows, readUs, servedUs: clock.nowUs() };
+    const served = { requestId: null, registered, rows, readUs, servedUs: clock.nowUs() };
     logVectors(log, vectors, chosen, served);
     await log.flush();
   };

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { catalogOf, compileView } from '../../src/model/index.ts';
-import { readPages } from '../../src/serving/pages.ts';
+import type { OnlineStore } from '../../src/online/contract.ts';
+import { type PageAnswer, readPages } from '../../src/serving/pages.ts';
 import { encodeKey } from '../../src/types/key.ts';
 import {
   entity,
@@ -29,6 +30,14 @@ const counter = { pages() {}, bytes() {} };
 const SMALL_PAGES = { pageBytes: 300, indexBytes: 200, minRows: 2, minEntries: 2 };
 const page = { view: program.id, key, program, reads: [0, 1], readUs: 200, tells: false };
 
+async function read(online: OnlineStore): Promise<PageAnswer[]> {
+  const answers: PageAnswer[] = [];
+  await readPages(online, [page], counter, (i, answer) => {
+    answers[i] = answer;
+  });
+  return answers;
+}
+
 async function filled(events: number) {
   const online = memoryOnline();
   const rows = Array.from({ length: events }, (_, i) => ({
@@ -48,7 +57,7 @@ test('blocks that a window needs are fetched', async () => {
   online.before = (call) => {
     if (call === 'blocks') fetched++;
   };
-  const [answer] = await readPages(online, [page], counter);
+  const [answer] = await read(online);
   assert.deepEqual(answer!.values, [SUM, 1n]);
   assert.ok(fetched > 0);
 });
@@ -67,7 +76,7 @@ test('a reader that finds its blocks gone reads the newer head', async () => {
       return asked[1].map(() => undefined);
     },
   };
-  const [answer] = await readPages(changing, [page], counter);
+  const [answer] = await read(changing);
   assert.deepEqual(answer!.values, [SUM, 1n]);
   assert.ok(calls > 1);
 });
@@ -75,7 +84,7 @@ test('a reader that finds its blocks gone reads the newer head', async () => {
 test('a block that its head names but nobody has is damage, told with the key', async () => {
   const online = await filled(199);
   for (const stored of online.pages.values()) stored.blocks.clear();
-  await assert.rejects(async () => readPages(online, [page], counter), {
+  await assert.rejects(async () => read(online), {
     code: 'timeline/damaged-page',
     where: { view: 'counts', entity: 'user', key: 'user_id=7' },
   });
@@ -90,7 +99,7 @@ test('a page that never settles is given up', async () => {
     stored.head = { ...stored.head, version: ++version };
     stored.blocks.clear();
   };
-  await assert.rejects(async () => readPages(online, [page], counter), {
+  await assert.rejects(async () => read(online), {
     code: 'serving/unsettled-page',
   });
 });

@@ -122,13 +122,27 @@ export function memoryOnline(): OnlineStore & {
 } {
   const pages = new Map<string, { head: Head; blocks: Map<number, Uint8Array> }>();
   const name = ({ view: id, key }: PageKey) => `${id}/${key.toHex()}`;
+  let turn: Promise<void> | null = null;
+  /** All that is asked before the first answer comes is one round trip. */
+  const roundTrip = () => {
+    if (turn === null) {
+      store.roundTrips++;
+      turn = new Promise((done) =>
+        setImmediate(() => {
+          turn = null;
+          done();
+        }),
+      );
+    }
+    return turn;
+  };
   const store = {
     pages,
     roundTrips: 0,
     before: (_: string) => {},
     async heads(keys: readonly PageKey[]) {
       store.before('heads');
-      store.roundTrips++;
+      await roundTrip();
       return keys.map((key) => pages.get(name(key))?.head);
     },
     async blocks(key: PageKey, blocks: readonly number[]) {

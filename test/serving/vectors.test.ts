@@ -1,8 +1,8 @@
 /** POST /api/v1/services/{service}/vectors, over pages in memory. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { MAX_ENTITIES } from '../../src/serving/ask.ts';
 import { parseExactJson } from '../../src/serving/json.ts';
-import { MAX_ENTITIES } from '../../src/serving/schemas.ts';
 import { serverOver } from './support.ts';
 import { BIG, DEFINITIONS, fill } from './world.ts';
 
