@@ -11,9 +11,10 @@ import type { Events } from '../timeline/layout.ts';
 import type { Batch } from '../types/batch.ts';
 import type { Scalar } from '../types/scalar.ts';
 
-/** Where labels come from: files or a query, or rows that the caller holds. */
+/** Where labels come from: files or a query, or rows that the caller holds: as objects, or as an Arrow IPC stream in a file. */
 export type LabelSource =
   | BatchLocation
+  | { readonly type: 'arrow'; readonly path: string }
   | { readonly type: 'rows'; readonly rows: readonly Readonly<Record<string, unknown>>[] };
 
 /** How far a long call has come. */

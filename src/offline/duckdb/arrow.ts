@@ -26,6 +26,7 @@ import {
   Int32,
   Int64,
   List,
+  Message,
   makeData,
   RecordBatch,
   RecordBatchFileWriter,
@@ -116,7 +117,7 @@ export async function writeArrow(
   const schema = new Schema(fields);
   const file = openSync(path, 'w');
   try {
-    const writer = new RecordBatchFileWriter();
+    const writer = new FileWriter();
     writer.reset(new FileSink(file), schema);
     for (;;) {
       const chunk = await result.fetchChunk();
@@ -131,6 +132,13 @@ export async function writeArrow(
     writer.finish();
   } finally {
     closeSync(file);
+  }
+}
+
+/** The library leaves the schema to the footer. The format has it before the batches, too, so that a file can be read as a stream. */
+class FileWriter extends RecordBatchFileWriter {
+  protected override _writeSchema(schema: Schema): this {
+    return super._writeSchema(schema)._writeMessage(Message.from(schema));
   }
 }
 

@@ -104,15 +104,11 @@ async function train(
   asked: TrainingRequest,
   positions: BuildRequest['positions'] = null,
 ): Promise<TrainingResult> {
-  const { labels, output } = asked;
-  // Labels that only the caller holds are kept beside the output: the manifest must be able to build it again.
+  const { output } = asked;
   const request = {
     ...asked,
     positions,
-    labels:
-      labels.type === 'rows'
-        ? await keepRows(context, labels.rows, asked, labelsPath(output.path))
-        : labels,
+    labels: await kept(context, asked),
   };
   const trained = await buildTrainingSet(context, request);
   const path = manifestPath(output.path);
@@ -125,6 +121,19 @@ async function train(
     scannedRows: trained.scannedRows,
     warnings: trained.warnings,
   };
+}
+
+/** Labels that only the caller holds are kept beside the output: the manifest must be able to build it again. */
+async function kept(
+  context: TrainContext,
+  asked: TrainingRequest,
+): Promise<BuildRequest['labels']> {
+  const { labels, output, signal } = asked;
+  if (labels.type === 'rows') return keepRows(context, labels.rows, asked, labelsPath(output.path));
+  if (labels.type !== 'arrow') return labels;
+  // Loaded only here: the library takes longer to load than most commands to run.
+  const { keepArrow } = await import('./arrow_labels.ts');
+  return keepArrow(context, labels.path, signal, labelsPath(output.path));
 }
 
 async function rebuild(

@@ -39,7 +39,7 @@ export interface Manifest {
   readonly definitions: readonly unknown[];
   readonly labels: {
     /** Rows that a caller held lie in a file beside the output. */
-    readonly location: Exclude<TrainingRequest['labels'], { type: 'rows' }>;
+    readonly location: Exclude<TrainingRequest['labels'], { type: 'rows' | 'arrow' }>;
     readonly files: readonly FilePrint[];
     readonly timeColumn: string;
   };

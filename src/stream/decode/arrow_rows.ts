@@ -13,10 +13,10 @@ import {
 } from 'apache-arrow';
 import { inContext, SamewiseError } from '../../base/errors.ts';
 import type { Source } from '../../model/definitions.ts';
+import { badArrow, checkedArrow } from '../../types/arrow_check.ts';
 import type { Dtype } from '../../types/dtype.ts';
-import { badArrow, checkedArrow } from './arrow_check.ts';
 import type { JsonObject } from './json_values.ts';
-import type { BodyLimits } from './limits.ts';
+import { type BodyLimits, tooManyRows } from './limits.ts';
 import { OP_FIELD, textOf } from './records.ts';
 import { bigEndian, dayFor, decimalFor, instantFor, type PerSecond } from './typed_values.ts';
 
@@ -33,7 +33,7 @@ const MS_PER_DAY = 86_400_000;
 
 /** Throws `stream/bad-arrow`, `stream/too-many-rows`, and `types/…` with row and column. */
 export function rowsOfArrow(source: Source, body: Uint8Array, limits: BodyLimits): JsonObject[] {
-  const table = tableOf(checkedArrow(body, limits));
+  const table = tableOf(checkedArrow(body, { ...limits, tooMany: () => tooManyRows(limits) }));
   const rows: Record<string, unknown>[] = Array.from({ length: table.numRows }, () => ({}));
   for (const [i, field] of table.schema.fields.entries()) {
     const dtype = source.columns.find(({ name }) => name === field.name)?.dtype;

@@ -16,8 +16,11 @@ export interface BodyLimits {
 
 /** Throws `stream/too-many-rows`. */
 export function checkRowCount(count: number, limits: BodyLimits): void {
-  if (count <= limits.rows) return;
-  throw new SamewiseError(
+  if (count > limits.rows) throw tooManyRows(limits);
+}
+
+export function tooManyRows(limits: BodyLimits): SamewiseError {
+  return new SamewiseError(
     'stream/too-many-rows',
     `a body holds at most ${formatCount(limits.rows)} rows`,
     { hint: 'push parts of it' },

@@ -2,11 +2,18 @@
  * Checks the messages of an Arrow IPC stream before the library reads them: it believes every length that they claim, so that
  * a few damaged bytes would cost gigabytes. Walks the flatbuffers of each message (Schema.fbs, Message.fbs) within their bounds.
  */
-import { SamewiseError } from '../../base/errors.ts';
-import { type BodyLimits, checkRowCount, MAX_DEPTH } from './limits.ts';
+import { SamewiseError } from '../base/errors.ts';
 
-/** Tables and items of all messages together. */
+/** How many rows all record batches may hold together, and what is thrown otherwise. */
+export interface RowLimit {
+  readonly rows: number;
+  readonly tooMany: () => SamewiseError;
+}
+
+/** Tables and items of all messages of a body together. */
 const MAX_PARTS = 1_000_000;
+/** How deep types may be nested. */
+const MAX_DEPTH = 64;
 /** What a file begins and ends with. */
 const MAGIC = 'ARROW1';
 const CONTINUATION = 0xffffffff;
@@ -19,12 +26,12 @@ export function badArrow(why: string): SamewiseError {
   return new SamewiseError('stream/bad-arrow', `the body is not Arrow IPC: ${why}`);
 }
 
-/** The body, a stream or a file, as the library may read it. Throws `stream/bad-arrow` and `stream/too-many-rows`. */
-export function checkedArrow(body: Uint8Array, limits: BodyLimits): Uint8Array {
+/** The body, a stream or a file, as the library may read it. Throws `stream/bad-arrow` and what the limit says. */
+export function checkedArrow(body: Uint8Array, limit: RowLimit): Uint8Array {
   // The library reads numbers in place, which asks for a buffer that begins where a number may.
   const bytes = body.byteOffset % 8 === 0 ? body : body.slice();
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const check: Check = { parts: 0, rows: 0, limits };
+  const check: Check = { parts: 0, rows: 0, limit };
   /** Checks the message at a place; gives where the next one begins, or 0 at the end. */
   const message = (at: number): number => {
     let start = at + 4;
@@ -65,7 +72,23 @@ function isMagic(bytes: Uint8Array, at: number): boolean {
 interface Check {
   parts: number;
   rows: number;
-  readonly limits: BodyLimits;
+  readonly limit: RowLimit;
+}
+
+/** Checks the metadata of the messages of a stream one after the other. */
+export class ArrowMessages {
+  readonly #check: Check;
+
+  constructor(limit: RowLimit) {
+    this.#check = { parts: 0, rows: 0, limit };
+  }
+
+  /** The bytes of the body that follows a message's metadata, of which `left` are there. Throws as `checkedArrow`. */
+  bodyBytes(metadata: Uint8Array, left: number): number {
+    // Parts are bounded for each message: a long stream has many, and they are not in memory together.
+    this.#check.parts = 0;
+    return new Flatbuffer(metadata, this.#check).message(left);
+  }
 }
 
 /** A table of a flatbuffer: where it begins, its fields' table, and how long both are. */
@@ -139,10 +162,10 @@ class Flatbuffer {
     const length = this.#long(batch, 0);
     if (rows) {
       this.#check.rows += length;
-      checkRowCount(this.#check.rows, this.#check.limits);
+      if (this.#check.rows > this.#check.limit.rows) throw this.#check.limit.tooMany();
     }
     // Bits are the smallest values; those that take no room at all are as many as there are rows.
-    const most = Math.max(body * 8, this.#check.limits.rows);
+    const most = Math.max(body * 8, this.#check.limit.rows);
     this.#structs(batch, 1, (items) => {
       if (items > most) throw badArrow('a column claims more values than there is room for');
     });
