@@ -23,6 +23,7 @@ import {
   type Events,
   type Layout,
   newestArrival,
+  OpenedPages,
   readTimeline,
   sweepAsServed,
   tailOf,
@@ -327,6 +328,8 @@ class Answers {
   readonly #reads: readonly number[];
   /** What is said of an entity of which there is nothing. */
   readonly #nothing: readonly (Scalar | null)[];
+  /** Many rows read one page. */
+  readonly #opened = new OpenedPages();
 
   constructor(question: Question, rows: number) {
     this.#question = question;
@@ -351,7 +354,8 @@ class Answers {
 
   /** The page as it is, at the row's time. */
   fromPage(head: Uint8Array | undefined, block: BlockSource, row: number, timeUs: InstantUs): void {
-    this.set(row, readTimeline(this.#layout, head, block, timeUs, this.#reads).values);
+    const { values } = readTimeline(this.#layout, head, block, timeUs, this.#reads, this.#opened);
+    this.set(row, values);
   }
 
   fromVersions(versions: Versions, rows: readonly number[], deliveries: Deliveries): void {

@@ -19,6 +19,7 @@ import { xxh32 } from './checksum.ts';
 import type { PageBytes } from './column_codec.ts';
 import { EntriesView, type Entry, writeEntries } from './entries.ts';
 import type { Events } from './layout.ts';
+import type { OpenedPages } from './opened.ts';
 import { PageBuffer } from './page_buffer.ts';
 import type { Prepared } from './prepare.ts';
 import { RowsView, writeRows } from './rows_codec.ts';
@@ -100,7 +101,18 @@ export function checksumOf(page: Uint8Array): number {
   return (page[0]! | (page[1]! << 8) | (page[2]! << 16) | (page[3]! << 24)) >>> 0;
 }
 
-export function openHead(prepared: Prepared, page: Uint8Array): HeadView {
+export function openHead(prepared: Prepared, page: Uint8Array, before?: OpenedPages): HeadView {
+  const known = before?.get(prepared, page);
+  if (known !== undefined) {
+    if (known instanceof RowsView || known instanceof EntriesView) throw wrongKind(page, HEAD);
+    return known;
+  }
+  const view = readHead(prepared, page);
+  before?.set(prepared, page, view);
+  return view;
+}
+
+function readHead(prepared: Prepared, page: Uint8Array): HeadView {
   const opened = openPage(prepared, page, HEAD);
   const rowsAt = opened.view.getUint32(16, true);
   const tailAt = opened.view.getUint32(20, true);
@@ -129,14 +141,24 @@ export function openBlock(
   number: number,
   checksum: number,
   level: number,
+  before?: OpenedPages,
 ): RowsView | EntriesView {
   if (page === undefined) throw damaged(`block ${number} is missing`);
-  const opened = openPage(prepared, page, level === 0 ? LEAF : INDEX);
+  const kind = level === 0 ? LEAF : INDEX;
+  const known = before?.get(prepared, page);
+  const opened = known === undefined ? openPage(prepared, page, kind) : null;
   if (checksumOf(page) !== checksum)
     throw damaged(`block ${number} is not the one that the index names`);
-  return level === 0
-    ? new RowsView(opened, HEADER_BYTES, prepared.layout.columns)
-    : new EntriesView(opened, HEADER_BYTES, prepared.aggregates.length);
+  if (opened === null) {
+    if (known instanceof (level === 0 ? RowsView : EntriesView)) return known;
+    throw wrongKind(page, kind);
+  }
+  const view =
+    level === 0
+      ? new RowsView(opened, HEADER_BYTES, prepared.layout.columns)
+      : new EntriesView(opened, HEADER_BYTES, prepared.aggregates.length);
+  before?.set(prepared, page, view);
+  return view;
 }
 
 function openPage(prepared: Prepared, page: Uint8Array, kind: number): PageBytes {
@@ -150,11 +172,14 @@ function openPage(prepared: Prepared, page: Uint8Array, kind: number): PageBytes
     });
   if (xxh32(view, 4, bytes.length) !== view.getUint32(0, true))
     throw damaged('the checksum of the page does not match its bytes');
-  if (bytes[5] !== kind)
-    throw damaged(`the page is of kind ${bytes[5]} where ${kind} was expected`);
+  if (bytes[5] !== kind) throw wrongKind(bytes, kind);
   if (view.getUint32(8, true) !== prepared.fingerprint)
     throw damaged('the page belongs to another layout');
   return { bytes, view };
+}
+
+function wrongKind(page: Uint8Array, kind: number): SamewiseError {
+  return damaged(`the page is of kind ${page[5]} where ${kind} was expected`);
 }
 
 function damaged(what: string): SamewiseError {

@@ -11,6 +11,8 @@ export { newestArrival } from './arrivals.ts';
 export { buildPages, type Pages } from './build.ts';
 export { dumpEvents } from './dump.ts';
 export type { Changes, Events, Layout } from './layout.ts';
+export { OpenedPages } from './opened.ts';
+export { type Part, partsOf } from './parts.ts';
 export { type BlockSource, type Reading, readTimeline } from './read.ts';
 export {
   type Knowledge,

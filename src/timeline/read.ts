@@ -13,6 +13,7 @@ import type { Scalar } from '../types/scalar.ts';
 import { type HeadView, openHead } from './codec.ts';
 import { absorbEncoded } from './entries.ts';
 import type { Layout } from './layout.ts';
+import type { OpenedPages } from './opened.ts';
 import { isLifetime, type Prepared, prepare } from './prepare.ts';
 import { type BlockSource, Tree } from './tree.ts';
 
@@ -33,7 +34,7 @@ export interface Reading {
 
 /**
  * The values at `readUs` of the layout's features (or of those named by `reads`, in that order): events strictly
- * before it count. `head` undefined: no page, so no events.
+ * before it count. `head` undefined: no page, so no events. `before`: pages that need not be opened again.
  * Throws `timeline/damaged-page`, `timeline/unknown-format`, or `timeline/beyond-retention` if a window needs rows that
  * retention has dropped.
  */
@@ -43,10 +44,12 @@ export function readTimeline(
   block: BlockSource,
   readUs: InstantUs,
   reads?: readonly number[],
+  before?: OpenedPages,
 ): Reading {
   const prepared = prepare(layout);
   if (head === undefined) return nothing(prepared, reads);
-  return new Reader(prepared, openHead(prepared, head), block, readUs).read(reads);
+  const view = openHead(prepared, head, before);
+  return new Reader(prepared, view, new Tree(prepared, view, block, before), readUs).read(reads);
 }
 
 function nothing(prepared: Prepared, reads: readonly number[] | undefined): Reading {
@@ -93,10 +96,10 @@ class Reader {
   readonly #readUs: InstantUs;
   #steadyUntilUs = Number.POSITIVE_INFINITY;
 
-  constructor(prepared: Prepared, head: HeadView, block: BlockSource, readUs: InstantUs) {
+  constructor(prepared: Prepared, head: HeadView, tree: Tree, readUs: InstantUs) {
     this.#prepared = prepared;
     this.#head = head;
-    this.#tree = new Tree(prepared, head, block);
+    this.#tree = tree;
     this.#readUs = readUs;
   }
 

@@ -4,6 +4,7 @@
  */
 import { type HeadView, openBlock } from './codec.ts';
 import { EntriesView } from './entries.ts';
+import type { OpenedPages } from './opened.ts';
 import type { Prepared } from './prepare.ts';
 import type { RowsView } from './rows_codec.ts';
 
@@ -15,6 +16,7 @@ export class Tree {
   readonly #root: EntriesView | null;
   readonly #open: RowsView;
   readonly #block: BlockSource;
+  readonly #before: OpenedPages | undefined;
   #opened: Map<number, RowsView | EntriesView | null> | null = null;
   /** Rows in blocks; the open rows have the ranks from here on. */
   readonly sealed: number;
@@ -25,11 +27,17 @@ export class Tree {
   /** Set by `rank`: the time of the first row that is not before it, ∞ if there is none. */
   nextUs = Number.POSITIVE_INFINITY;
 
-  constructor(prepared: Prepared, { root, open }: HeadView, block: BlockSource) {
+  constructor(
+    prepared: Prepared,
+    { root, open }: HeadView,
+    block: BlockSource,
+    before?: OpenedPages,
+  ) {
     this.#prepared = prepared;
     this.#root = root;
     this.#open = open;
     this.#block = block;
+    this.#before = before;
     this.sealed = root === null ? 0 : root.rows;
   }
 
@@ -191,7 +199,14 @@ export class Tree {
         this.missing.push(number);
         found = null;
       } else
-        found = openBlock(this.#prepared, page, number, node.checksum(entry), node.level(entry));
+        found = openBlock(
+          this.#prepared,
+          page,
+          number,
+          node.checksum(entry),
+          node.level(entry),
+          this.#before,
+        );
       this.#opened ??= new Map();
       this.#opened.set(number, found);
     }

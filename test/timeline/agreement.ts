@@ -9,6 +9,7 @@ import {
   buildPages,
   dumpEvents,
   type Layout,
+  OpenedPages,
   readTimeline,
   resolveHistory,
   sweep,
@@ -67,6 +68,8 @@ export class Store {
   readonly limits: Limits;
   head: Uint8Array | undefined;
   readonly blocks = new Map<number, Uint8Array>();
+  readonly #opened = new OpenedPages();
+  #reads = 0;
 
   constructor(layout: Layout, limits: Limits = LIMITS) {
     this.layout = layout;
@@ -103,8 +106,10 @@ export class Store {
     return this.head === undefined ? [] : openHead(prepare(this.layout), this.head).tail.tombstones;
   }
 
+  /** Every second time with what was opened before, whatever has changed since. */
   read(readUs: number) {
-    const reading = readTimeline(this.layout, this.head, this.block, readUs);
+    const before = this.#reads++ % 2 === 0 ? undefined : this.#opened;
+    const reading = readTimeline(this.layout, this.head, this.block, readUs, undefined, before);
     assert.equal(reading.missing.length, 0);
     return reading;
   }

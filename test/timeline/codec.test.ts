@@ -6,7 +6,15 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { LIFETIME } from '../../src/aggregate/index.ts';
 import { SamewiseError } from '../../src/base/errors.ts';
-import { buildPages, dumpEvents, type Layout, readTimeline } from '../../src/timeline/index.ts';
+import { openBlock, openHead } from '../../src/timeline/codec.ts';
+import {
+  buildPages,
+  dumpEvents,
+  type Layout,
+  OpenedPages,
+  readTimeline,
+} from '../../src/timeline/index.ts';
+import { prepare } from '../../src/timeline/prepare.ts';
 import { scalarsOf } from '../../src/types/column.ts';
 import {
   bool,
@@ -199,6 +207,26 @@ test('a page of another layout is refused', () => {
   const store = everything();
   const other = layoutOf([float64, bytes], [COUNT]);
   assertNoticed(() => readTimeline(other, store.head, store.block, 0), 'another layout');
+});
+
+test('a page that was opened before is told from others, too', () => {
+  const store = everything();
+  const prepared = prepare(store.layout);
+  const opened = new OpenedPages();
+  const entries = openHead(prepared, store.head!, opened).root!.entries();
+  const pages = [store.head!, ...store.blocks.values()];
+  for (const { number, checksum, level } of entries) {
+    const open = (page: Uint8Array, as: number) =>
+      openBlock(prepared, page, number, checksum, as, opened);
+    const own = store.block(number)!;
+    assert.equal(open(own, level), open(own, level));
+    assertNoticed(() => open(own, level === 0 ? 1 : 0), `block ${number} of another kind`);
+    assertNoticed(() => openHead(prepared, own, opened), `block ${number} as a head`);
+    for (const page of pages)
+      if (page !== own) assertNoticed(() => open(page, level), `another page as block ${number}`);
+  }
+  const other = prepare(layoutOf([float64, bytes], [COUNT]));
+  for (const page of pages) assertNoticed(() => openHead(other, page, opened), 'another layout');
 });
 
 const GOLDEN = join(import.meta.dirname, '../golden/timeline.json');
