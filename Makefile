@@ -5,7 +5,7 @@ export NODE_NO_WARNINGS := 1
 # Every test file is a process of its own: parsing and stripping types anew would be a fifth of a second of each.
 export NODE_COMPILE_CACHE := $(CURDIR)/node_modules/.cache/compile
 
-.PHONY: setup check fix test soak bench demo demo-stream services clean
+.PHONY: setup check fix proto test soak bench demo demo-stream services clean
 
 setup: node_modules/.ready
 
@@ -23,6 +23,10 @@ check: setup
 
 fix: setup
 	biome check --write .
+
+# After a change of proto/: the code that speaks it. Removes what no .proto file makes any more.
+proto: setup
+	cd proto && buf lint && buf generate
 
 test: check
 	node --test --test-concurrency=2 'test/**/*.test.ts'

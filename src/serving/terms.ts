@@ -11,10 +11,14 @@ export function termsOf({
   startedMs,
 }: Pick<FastifyRequest, 'headers' | 'startedMs'>): Pick<Question, 'untilMs' | 'requestId'> {
   const deadline = headers['x-deadline-ms'];
-  const given = headers['x-request-id'];
-  const isSound = typeof given === 'string' && given !== '' && given.length <= MAX_REQUEST_ID;
   return {
     untilMs: deadline === undefined ? Number.POSITIVE_INFINITY : startedMs + Number(deadline),
-    requestId: isSound ? given : null,
+    requestId: soundRequestId(headers['x-request-id']),
   };
+}
+
+/** The id that a client gives a request; null: none, or none that is taken over. */
+export function soundRequestId(given: unknown): string | null {
+  const isSound = typeof given === 'string' && given !== '' && given.length <= MAX_REQUEST_ID;
+  return isSound ? given : null;
 }

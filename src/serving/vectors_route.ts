@@ -1,11 +1,11 @@
 /** `POST /api/v1/services/{service}/vectors`: the vectors of many entities, with request data for on-demand features. */
 import type { FastifyInstance } from 'fastify';
-import { nearest, SamewiseError } from '../base/errors.ts';
 import { formatInstant } from '../base/time.ts';
 import { scalarFromJson } from '../types/json.ts';
 import type { Scalar } from '../types/scalar.ts';
 import { type Columns, columnTexts, partialText, rowTexts, type Texts } from './answer.ts';
 import type { Context } from './context.ts';
+import { missingField, unknownField } from './request_fields.ts';
 import { JSON_TYPE, type ServiceParams, type VectorsBody, vectorsSchema } from './schemas.ts';
 import type { ServiceProgram } from './service_program.ts';
 import { termsOf } from './terms.ts';
@@ -49,7 +49,7 @@ export function requestRow(
   let given = 0;
   const row = inputs.map(({ name, dtype }): Scalar | null => {
     const value = Object.hasOwn(entity, name) ? entity[name] : undefined;
-    if (value === undefined) throw missing(program, name, place);
+    if (value === undefined) throw missingField(program, name, `${place}.${name}`);
     given++;
     return scalarFromJson(value, dtype, { field: `${place}.${name}` });
   });
@@ -57,31 +57,9 @@ export function requestRow(
   if (names.length > given) {
     const known = inputs.map(({ name }) => name);
     const name = names.find((candidate) => !known.includes(candidate))!;
-    const near = nearest(name, known);
-    throw new SamewiseError(
-      'serving/unknown-field',
-      `${program.name} takes no field called ${JSON.stringify(name)}`,
-      {
-        where: { field: `${place}.${name}`, service: program.name },
-        hint: near === undefined ? `fields are: ${known.join(', ')}` : `did you mean ${near}?`,
-      },
-    );
+    throw unknownField(program, name, `${place}.${name}`);
   }
   return row;
-}
-
-function missing(program: ServiceProgram, name: string, place: string): SamewiseError {
-  const isKey = program.plan.keyColumns.some((field) => field.name === name);
-  return new SamewiseError(
-    'serving/missing-field',
-    isKey
-      ? `${program.name} looks entities up by ${name}, which is not given`
-      : `${program.name} computes features from the request field ${name}, which is not given`,
-    {
-      where: { field: `${place}.${name}`, service: program.name },
-      hint: `give ${name} for every entity, or null where it is not known`,
-    },
-  );
 }
 
 /** An array with one object by name for each entity. */

@@ -8,7 +8,7 @@ import { files, ROOT, sources } from './sources.ts';
 const ROOMS =
   'aggregate app base cli client dsl expr model offline online plan registry serving stream timeline types';
 const TESTS = 'conformance docs e2e golden oracle regressions support tidy';
-const TOP = 'bench bin docs examples scripts src test .ci';
+const TOP = 'bench bin docs examples proto python scripts src test .ci';
 const MAX_LINES = 600;
 
 const textFiles = files.filter((file) => /\.(ts|md|json|html|py|sh)$|Makefile$|\/run$/.test(file));
@@ -27,7 +27,7 @@ test('every file lies in a known place', () => {
 
 test(`no source or test is longer than ${MAX_LINES} lines`, () => {
   const wrong = files
-    .filter((file) => /^(src|test|bench|examples)\/.*\.ts$/.test(file))
+    .filter((file) => /^(src|test|bench|examples)\/.*\.ts$/.test(file) && !file.includes('/gen/'))
     .map((file) => `${file}: ${read(file).split('\n').length}`)
     .filter((line) => Number(line.split(': ')[1]) > MAX_LINES);
   assert.deepEqual(wrong, []);
@@ -83,8 +83,8 @@ test('what is exported is used', () => {
   for (const text of code)
     for (const [word] of text.matchAll(/\w+/g)) times.set(word, (times.get(word) ?? 0) + 1);
   const wrong = sources
-    // The catalogue of functions takes whole files: every export of theirs is a function of the language.
-    .filter(({ path }) => !path.startsWith('expr/functions/'))
+    // The catalogue of functions takes whole files: every export of theirs is a function of the language. Generated files say all.
+    .filter(({ path }) => !path.startsWith('expr/functions/') && !path.includes('/gen/'))
     .flatMap(({ path, text }) =>
       [...text.matchAll(/^export (?:async )?(?:abstract )?(?:function\*?|class|const) (\w+)/gm)]
         .map((match) => match[1]!)

@@ -1,0 +1,32 @@
+/** What is wrong with the fields of an entity in a request: the same words in every protocol. */
+import { nearest, SamewiseError } from '../base/errors.ts';
+import type { ServiceProgram } from './service_program.ts';
+
+/** `serving/missing-field`: a key column or request field that is not given. */
+export function missingField(program: ServiceProgram, name: string, field: string): SamewiseError {
+  const isKey = program.plan.keyColumns.some((column) => column.name === name);
+  return new SamewiseError(
+    'serving/missing-field',
+    isKey
+      ? `${program.name} looks entities up by ${name}, which is not given`
+      : `${program.name} computes features from the request field ${name}, which is not given`,
+    {
+      where: { field, service: program.name },
+      hint: `give ${name} for every entity, or null where it is not known`,
+    },
+  );
+}
+
+/** `serving/unknown-field`: a name that means nothing. */
+export function unknownField(program: ServiceProgram, name: string, field: string): SamewiseError {
+  const known = program.inputs.map((input) => input.name);
+  const near = nearest(name, known);
+  return new SamewiseError(
+    'serving/unknown-field',
+    `${program.name} takes no field called ${JSON.stringify(name)}`,
+    {
+      where: { field, service: program.name },
+      hint: near === undefined ? `fields are: ${known.join(', ')}` : `did you mean ${near}?`,
+    },
+  );
+}
