@@ -2,58 +2,44 @@
 import { mkdirSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
-import { SamewiseError } from '../base/errors.ts';
 import { catalogAt, currentCatalog } from '../plan/index.ts';
 import { buildServer } from '../serving/index.ts';
 import { featureDefiner } from './define.ts';
+import { type DutiesOptions, dutiesOf } from './duties.ts';
 import { serverFeatureLog } from './feature_log.ts';
-import { type HealthOptions, healthWatch } from './health_watch.ts';
-import { mismatchMetrics } from './mismatches.ts';
+import { cannotListen, type Listening } from './listening.ts';
 import type { App } from './open.ts';
 import { eventPusher } from './push_events.ts';
-import { StreamMeter } from './stream_meter.ts';
-import { streamMetrics } from './stream_metrics.ts';
-import { Streams, type StreamsOptions } from './streams.ts';
 import { timedReads } from './timed_reads.ts';
 
-/** Where the server listens, once it does. */
-export interface Listening {
-  readonly url: string;
-  /** Lets requests in flight finish; the app's stores stay open. */
-  close(): Promise<void>;
+export interface ServerSetup extends Omit<DutiesOptions, 'onEnd'> {
+  readonly host: string;
+  readonly port: number;
+  /** A socket that is bound already, to listen on instead. */
+  readonly fd?: number;
+  /** Listen only when warm: others answer meanwhile. Default: listen at once, and say by /readyz when. */
+  readonly warmFirst?: boolean;
+  readonly version: string;
+  /** Apply the events of all sources in this process, too. */
+  readonly stream: boolean;
+  /** What /metrics says where this process is one of several. Default: its own. */
+  readonly allMetrics?: () => Promise<string>;
+  /** Leave it to another process to tell, in its metrics, of events and of health. */
+  readonly tellsNoDuties?: boolean;
+  readonly onFailure: (error: unknown, request: { method: string; url: string }) => void;
 }
 
 /** Starts the server. Throws `app/cannot-listen`. Failures behind a 5xx go to `onFailure`; clients are told only that there was one. */
-export async function startServer(
-  app: App,
-  options: {
-    readonly host: string;
-    readonly port: number;
-    readonly version: string;
-    /** Apply the events of all sources in this process, too. */
-    readonly stream: boolean;
-    readonly onFailure: (error: unknown, request: { method: string; url: string }) => void;
-    /** A source's events cannot be applied for now; it is tried again after `restMs`. */
-    readonly onStreamFailure: StreamsOptions['onFailure'];
-    readonly onSchemaChange: StreamsOptions['onSchemaChange'];
-    /** With `stream`: what is found where pages are compared with history. */
-    readonly health: HealthOptions;
-  },
-): Promise<Listening> {
+export async function startServer(app: App, options: ServerSetup): Promise<Listening> {
   const outputDir = join(app.config.stateDir, 'output');
   mkdirSync(outputDir, { recursive: true });
   const streaming = await app.streaming();
-  const meter = new StreamMeter(app.clock);
-  const streams = new Streams(streaming, {
-    sources: null,
-    observer: meter,
-    onFailure: options.onStreamFailure,
-    onSchemaChange: options.onSchemaChange,
+  const duties = dutiesOf(app, streaming, {
+    ...options,
+    // The server goes on without.
+    onEnd: (error) => options.onFailure(error, { method: 'stream', url: '' }),
   });
   const reads = timedReads(app.online, app.clock);
-  const streamed = streamMetrics(meter, app.registry);
-  const mismatches = mismatchMetrics(app.registry);
-  const health = healthWatch(app, options.health);
   const featureLog = serverFeatureLog(app, (error) =>
     options.onFailure(error, { method: 'feature log', url: '' }),
   );
@@ -62,10 +48,9 @@ export async function startServer(
     online: reads.online,
     moreMetrics: async () =>
       (await reads.text()) +
-      (await streamed()) +
-      (await mismatches()) +
-      (await health.metrics()) +
+      (options.tellsNoDuties === true ? '' : await duties.metrics()) +
       ((await featureLog?.metrics()) ?? ''),
+    allMetrics: options.allMetrics,
     featureLog: featureLog?.log,
     offline: app.offline,
     clock: app.clock,
@@ -75,37 +60,36 @@ export async function startServer(
         catalogAt(registered, { kind: 'featureService', name, version }),
     },
     defineFeature: featureDefiner(app),
-    pushEvents: eventPusher(streaming, streams.applied),
+    pushEvents: eventPusher(streaming, duties.applied),
     data: { roots: [app.config.projectDir], realPath: (path) => realpath(path) },
     outputDir,
     version: options.version,
     onFailure: options.onFailure,
   });
-  const url = await server.listen({ host: options.host, port: options.port }).catch((cause) => {
-    throw new SamewiseError(
-      'app/cannot-listen',
-      `cannot listen on ${options.host}:${options.port}: ${cause.message}`,
-      {
-        hint: 'choose a port that is free with --port (0 takes any), and an address of this machine',
-        cause,
-      },
-    );
-  });
+  const { operation } = server;
+  operation.cool();
+  if (options.warmFirst === true) await operation.warmUp();
+  const { host, port, fd } = options;
+  const url = await server
+    .listen(fd === undefined ? { host, port } : ({ fd } as object))
+    .catch((cause) => {
+      throw cannotListen(host, port, cause);
+    });
+  // What it could not read requests will meet, and /readyz.
+  const warm = operation.warmUp().catch(() => {});
   featureLog?.start();
   const stop = new AbortController();
-  const running = options.stream ? streams.run(stop.signal) : Promise.resolve();
-  const watching = options.stream ? health.run(stop.signal) : Promise.resolve();
-  // What ends it for good is a bug of ours or a registry that is away; the server goes on without.
-  running.catch((error) => options.onFailure(error, { method: 'stream', url: '' }));
+  const running = options.stream ? duties.run(stop.signal) : Promise.resolve();
   return {
     url,
+    warm,
+    metrics: operation.metrics,
     close: async () => {
-      // A connection that is kept alive after the request in flight would hold up the end for as long as it may be idle.
-      const sweep = setInterval(() => server.server.closeIdleConnections(), 20);
-      await server.close().finally(() => clearInterval(sweep));
+      await operation.drain();
+      await server.close();
       // After the requests, of which some wait for what the workers do.
       stop.abort();
-      await Promise.all([running.catch(() => {}), watching]);
+      await running;
       await featureLog?.close();
     },
   };

@@ -4,12 +4,17 @@ import { SamewiseError } from '../base/errors.ts';
 import type { Context } from './context.ts';
 import { healthSchema, metricsSchema, readySchema } from './schemas.ts';
 
-export function operationRoutes(app: FastifyInstance, context: Context): void {
-  const { metrics, moreMetrics, online, registry } = context;
-
+/** `allMetrics` is what /metrics says. */
+export function operationRoutes(
+  app: FastifyInstance,
+  { metrics, online, registry }: Context,
+  allMetrics: () => Promise<string>,
+): void {
   app.get('/healthz', { schema: healthSchema }, async () => ({ status: 'ok' }));
 
   app.get('/readyz', { schema: readySchema }, async () => {
+    const { notReady } = app.operation;
+    if (notReady !== null) throw new SamewiseError('serving/not-ready', notReady);
     await Promise.all([
       reach('the registry', registry.head()),
       reach('the online store', online.getMeta('ready')),
@@ -19,7 +24,7 @@ export function operationRoutes(app: FastifyInstance, context: Context): void {
 
   app.get('/metrics', { schema: metricsSchema }, async (_, reply) => {
     reply.header('content-type', metrics.contentType);
-    return (await metrics.text()) + (await moreMetrics());
+    return allMetrics();
   });
 
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());

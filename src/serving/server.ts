@@ -20,6 +20,7 @@ import { Metrics } from './metrics.ts';
 import { offlineRoute } from './offline_route.ts';
 import { withFastReads } from './online_fast.ts';
 import { onlineRoute } from './online_route.ts';
+import { Operation } from './operation.ts';
 import { operationRoutes } from './operation_routes.ts';
 import type { DataRoots } from './paths.ts';
 import { VectorReader } from './vector.ts';
@@ -29,6 +30,10 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Reading of the monotonic clock when the request came. */
     startedMs: number;
+  }
+  interface FastifyInstance {
+    /** For whoever runs the server. */
+    operation: Operation;
   }
 }
 
@@ -44,6 +49,8 @@ export interface ServerOptions {
   readonly featureLog?: FeatureLog;
   /** Metrics that others keep, in Prometheus' text format. */
   readonly moreMetrics?: () => Promise<string>;
+  /** What /metrics says where this process is one of several. Default: what it has counted itself. */
+  readonly allMetrics?: () => Promise<string>;
   /** Where requests may point for labels. */
   readonly data: DataRoots;
   /** Folder for training sets that requests build; exists. */
@@ -81,15 +88,16 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
     ask: new Ask({ clock, reader, metrics, featureLog }),
   };
 
-  let closing = false;
   const app = Fastify({
     bodyLimit: MAX_BODY_BYTES,
     serverFactory: (route) =>
       createServer(
         { maxHeaderSize: MAX_HEADER_BYTES, keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: 0 },
-        withFastReads(context, route, () => closing),
+        withFastReads(context, route, () => operation.draining),
       ),
     forceCloseConnections: 'idle',
+    // A request that has come is answered.
+    return503OnClosing: false,
     ajv: {
       // The schemas mean what they say: no silent coercion, no silent removal. Verbose is for hints.
       customOptions: {
@@ -142,9 +150,9 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
     );
     return reply.code(404).send(errorBody(refusal));
   });
-  app.addHook('preClose', async () => {
-    closing = true;
-  });
+  const operation = new Operation(context, app.server);
+  app.decorate('operation', operation);
+  app.addHook('preClose', async () => operation.drainNow());
   // Not onResponse: its listeners on every answer cost more than all of the counting.
   app.decorateRequest('startedMs', 0);
   app.addHook('onRequest', (request, _, done) => {
@@ -154,6 +162,8 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   app.addHook('onSend', (request, reply, _, done) => {
     const seconds = (clock.monotonicMs() - request.startedMs) / 1000;
     metrics.request(request.routeOptions.url ?? 'unknown', reply.statusCode, seconds);
+    if (operation.draining && request.raw.httpVersionMajor === 1)
+      reply.header('connection', 'close');
     done();
   });
 
@@ -182,7 +192,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   eventsRoute(app, context);
   feastRoutes(app, context);
   offlineRoute(app, context);
-  operationRoutes(app, context);
+  operationRoutes(app, context, options.allMetrics ?? operation.metrics);
   await app.ready();
   return app;
 }
