@@ -60,7 +60,8 @@ function membersOf(entity: Entity, found: readonly Found[]): Member[] {
   return members;
 }
 
-function namesIn(features: string): string[] {
+/** The different names of a list with commas. Throws `serving/bad-field` and `serving/too-many-features`. */
+export function namesIn(features: string): string[] {
   const names = new Set<string>();
   for (const part of features.split(',')) {
     const name = part.trim();

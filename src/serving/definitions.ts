@@ -2,13 +2,13 @@
 
 import type { Clock } from '../base/clock.ts';
 import { SamewiseError } from '../base/errors.ts';
-import type { Catalog } from '../model/definitions.ts';
-import { suggestion } from '../model/index.ts';
+import type { Catalog, Member } from '../model/definitions.ts';
+import { membersFor, suggestion } from '../model/index.ts';
 import type { Registered, Registry } from '../registry/contract.ts';
 import { type Columns, columnsOf } from './answer.ts';
-import { type Asked, resolveAsked } from './asked.ts';
+import { type Asked, namesIn, resolveAsked } from './asked.ts';
 import { RememberedAnswers } from './remembered.ts';
-import { compileService, type ServiceProgram } from './service_program.ts';
+import { compileMembers, type ServiceProgram } from './service_program.ts';
 
 /** How registered versions become catalogs; injected, because pinning is the plan's business. */
 export interface Catalogs {
@@ -16,6 +16,17 @@ export interface Catalogs {
   current(registered: readonly Registered[]): Catalog;
   /** One version of a service, with the versions that it pins. */
   ofService(registered: readonly Registered[], name: string, version: number): Catalog;
+}
+
+/** A service, or a list of features that is read like one. */
+export interface Chosen {
+  /** The definitions at the versions to use. */
+  readonly catalog: Catalog;
+  readonly members: readonly Member[];
+  /** Null for a list. */
+  readonly service: { readonly name: string; readonly version: number } | null;
+  readonly program: ServiceProgram;
+  readonly columns: Columns;
 }
 
 /** One revision of the registry. What is compiled from it is kept until the next. */
@@ -26,7 +37,8 @@ export class Revision {
   /** Of plain reads, by URL. */
   readonly remembered = new RememberedAnswers();
   readonly #catalogs: Catalogs;
-  readonly #services = new Map<string, { program: ServiceProgram; columns: Columns }>();
+  readonly #services = new Map<string, Chosen>();
+  readonly #lists = new Map<string, Chosen>();
   readonly #asked = new Map<string, Asked>();
 
   constructor(head: number, registered: readonly Registered[], catalogs: Catalogs) {
@@ -37,16 +49,32 @@ export class Revision {
   }
 
   /** A service as `name` (the current version) or `name@version`. Throws `serving/unknown-service`. */
-  service(ref: string): { program: ServiceProgram; columns: Columns } {
+  service(ref: string): Chosen {
     let service = this.#services.get(ref);
     if (service === undefined) {
       const { name, version } = this.#findService(ref);
       const catalog = this.#catalogs.ofService(this.registered, name, version);
-      const program = compileService(catalog, name, version);
-      service = { program, columns: columnsOf(program) };
+      service = chosen(catalog, catalog.featureServices[name]!.members, { name, version });
       this.#services.set(ref, service);
     }
     return service;
+  }
+
+  /**
+   * Features as `view:feature`, separated by commas, in that order; with `fullNames` each is put out as `view__feature`. Throws
+   * `model/bad-ref`, `model/unknown-…`, what a plan refuses, and `serving/bad-field` and `serving/too-many-features`.
+   */
+  list(features: string, fullNames: boolean): Chosen {
+    const key = `${fullNames}\n${features}`;
+    let list = this.#lists.get(key);
+    if (list === undefined) {
+      const members = membersFor(this.catalog, namesIn(features)).map((member) =>
+        fullNames ? { ...member, as: `${member.view}_` } : member,
+      );
+      list = chosen(this.catalog, members, null);
+      keep(this.#lists, key, list);
+    }
+    return list;
   }
 
   #findService(ref: string): { name: string; version: number } {
@@ -77,15 +105,24 @@ export class Revision {
     let asked = this.#asked.get(key);
     if (asked === undefined) {
       asked = resolveAsked(this.catalog, entity, features);
-      // Clients ask the same few lists again and again; whoever does not must not fill the memory.
-      if (this.#asked.size >= MAX_KEPT_LISTS) this.#asked.clear();
-      this.#asked.set(key, asked);
+      keep(this.#asked, key, asked);
     }
     return asked;
   }
 }
 
+function chosen(catalog: Catalog, members: readonly Member[], service: Chosen['service']): Chosen {
+  const program = compileMembers(catalog, members, service?.name, service?.version);
+  return { catalog, members, service, program, columns: columnsOf(program) };
+}
+
 const MAX_KEPT_LISTS = 1000;
+
+/** Clients ask the same few lists again and again; whoever does not must not fill the memory. */
+function keep<T>(lists: Map<string, T>, key: string, list: T): void {
+  if (lists.size >= MAX_KEPT_LISTS) lists.clear();
+  lists.set(key, list);
+}
 
 /** Knows the newest revision, asking the registry at most every `refreshMs`. */
 export class Definitions {
