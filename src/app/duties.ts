@@ -1,4 +1,5 @@
 /** What one process of a project does beside serving: it applies events, compares pages with history, watches promises. */
+import { collectDefaultMetrics, Registry as PromRegistry } from 'prom-client';
 import { type HealthOptions, healthWatch } from './health_watch.ts';
 import { mismatchMetrics } from './mismatches.ts';
 import type { App } from './open.ts';
@@ -44,4 +45,11 @@ export function dutiesOf(app: App, streaming: Streaming, options: DutiesOptions)
     },
     metrics: async () => (await streamed()) + (await mismatches()) + (await health.metrics()),
   };
+}
+
+/** What the system says of this process (time, memory, the event loop), in Prometheus' text format; a server tells it with its own. */
+export function processMetrics(): () => Promise<string> {
+  const registry = new PromRegistry();
+  collectDefaultMetrics({ register: registry });
+  return () => registry.metrics();
 }

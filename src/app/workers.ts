@@ -154,10 +154,11 @@ samewise_worker_deaths_total ${this.#deaths}
 
   async close(): Promise<void> {
     this.#ending.abort();
-    // A child that is just being started ends as it hears of it.
+    // Children that are just taking over finish that first.
     await this.#restarting.catch(() => {});
-    await Promise.all(this.#slots.map(({ child }) => end(child)));
+    // The children have it, too, and close it at once: from then on the system refuses who comes, where it would let them wait.
     this.#bound.close();
+    await Promise.all(this.#slots.map(({ child }) => end(child)));
   }
 
   /** A child that ends though nobody told it to is replaced. */

@@ -1,6 +1,6 @@
 /** One of the processes of `samewise serve --workers`: started by app/workers.ts, which says what it is to do. */
 import { once } from 'node:events';
-import { dutiesOf } from '../app/duties.ts';
+import { dutiesOf, processMetrics } from '../app/duties.ts';
 import { type App, openApp } from '../app/open.ts';
 import { startServer } from '../app/server.ts';
 import { linkToParent } from '../app/worker_link.ts';
@@ -49,7 +49,8 @@ async function haveDuties(app: App): Promise<void> {
       link.giveUp();
     },
   });
-  link.answerMetrics(duties.metrics);
+  const ofProcess = processMetrics();
+  link.answerMetrics(async () => (await ofProcess()) + (await duties.metrics()));
   link.listening();
   link.ready();
   await duties.run(link.stop);
