@@ -55,7 +55,7 @@ export async function getVector(
 }
 
 /** What a command line's text stands for: numbers, booleans and lists are read as JSON, everything else is itself. */
-function fromText(text: string, dtype: Dtype): unknown {
+export function fromText(text: string, dtype: Dtype): unknown {
   if (text === 'null') return null;
   switch (dtype.kind) {
     case 'bool':

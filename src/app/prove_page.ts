@@ -385,7 +385,8 @@ function countBefore({ timeUs, length }: Events, us: InstantUs): number {
 
 const readers = new WeakMap<ViewProgram, Map<string, Reader>>();
 
-function readerOf(program: ViewProgram, names: readonly string[]): Reader {
+/** What reads some features of a view, by name, from bare events. */
+export function readerOf(program: ViewProgram, names: readonly string[]): Reader {
   const known = readers.getOrInsertComputed(program, () => new Map());
   return known.getOrInsertComputed(names.join(), () => {
     const { features } = program.view;

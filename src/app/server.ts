@@ -6,6 +6,7 @@ import { catalogAt, currentCatalog } from '../plan/index.ts';
 import { buildServer } from '../serving/index.ts';
 import { featureDefiner } from './define.ts';
 import { type DutiesOptions, dutiesOf } from './duties.ts';
+import { explain, TOLD_EVENTS } from './explain.ts';
 import { serverFeatureLog } from './feature_log.ts';
 import { cannotListen, type Listening } from './listening.ts';
 import type { App } from './open.ts';
@@ -61,6 +62,7 @@ export async function startServer(app: App, options: ServerSetup): Promise<Liste
     },
     defineFeature: featureDefiner(app),
     pushEvents: eventPusher(streaming, duties.applied),
+    explain: (request) => explain(app, { ...request, events: request.events ?? TOLD_EVENTS }),
     data: { roots: [app.config.projectDir], realPath: (path) => realpath(path) },
     outputDir,
     version: options.version,

@@ -145,6 +145,8 @@ export interface TrainingSample {
   readonly members: readonly Member[];
   readonly through: boolean;
   readonly knowledge: Knowledge;
+  /** By source, how far the history of its stream was read. */
+  readonly positions: ReadonlyMap<string, ReadonlyMap<string, bigint>>;
   /** 0-based rows of the training set. */
   readonly rowNumbers: Float64Array;
   /** T of each row. */
@@ -188,7 +190,7 @@ export interface OfflineStore {
   ): Promise<{ ok: boolean; findings: readonly string[] }>;
   /** The rows of a file of events, as scalars by column; columns that the source does not declare are left out. */
   readEvents(request: EventsFileRequest): Promise<Record<string, Scalar | null>[]>;
-  /** Some rows of the training set of a manifest, the same ones each time: what a proof compares. */
-  sample(manifestPath: string, rows: number): Promise<TrainingSample>;
+  /** Some rows of the training set of a manifest, the same ones each time: what a proof compares. Or one of them, by its 0-based number. */
+  sample(manifestPath: string, rows: number | { readonly row: number }): Promise<TrainingSample>;
   close(): Promise<void>;
 }

@@ -5,3 +5,4 @@ export { catalogAt, currentCatalog, type ObjectRef, registeredAt } from './catal
 export { planChanges } from './changes.ts';
 export type { Backfill, Plan, PlannedChange, SourceFacts, Touched, Warning } from './plan.ts';
 export { planToJson, printPlan } from './print.ts';
+export { printFeature } from './readable.ts';

@@ -167,7 +167,7 @@ function putFeatures(
 }
 
 /** A feature in one line: `avg(amount) over 7d → float64`. */
-function printFeature(feature: Feature | OnDemandFeature): string {
+export function printFeature(feature: Feature | OnDemandFeature): string {
   const what =
     'expr' in feature
       ? printExpr(feature.expr)

@@ -7,6 +7,7 @@ import type { Registry } from '../registry/contract.ts';
 import type { Ask } from './ask.ts';
 import type { Definitions } from './definitions.ts';
 import type { PushEvents } from './events_route.ts';
+import type { Explain } from './explain_route.ts';
 import type { FeatureLog } from './feature_log.ts';
 import type { Metrics } from './metrics.ts';
 import type { DataRoots } from './paths.ts';
@@ -28,6 +29,7 @@ export interface Context {
   readonly metrics: Metrics;
   readonly defineFeature: DefineFeature;
   readonly pushEvents: PushEvents;
+  readonly explain: Explain;
   /** Null: no vector is logged. */
   readonly featureLog: FeatureLog | null;
   /** Metrics that others keep, in Prometheus' text format. */

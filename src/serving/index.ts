@@ -3,6 +3,7 @@ export { Ask, MAX_ENTITIES, type Question } from './ask.ts';
 export type { DefineFeature } from './context.ts';
 export type { Catalogs } from './definitions.ts';
 export type { PushEvents } from './events_route.ts';
+export type { Explain } from './explain_route.ts';
 export { FeatureLog } from './feature_log.ts';
 export { logVectors } from './logged_vector.ts';
 export type { PageCounter } from './pages.ts';

@@ -12,6 +12,7 @@ import type { Context, DefineFeature } from './context.ts';
 import { type Catalogs, Definitions } from './definitions.ts';
 import { coded, errorBody, statusOf } from './errors.ts';
 import { eventsRoute, type PushEvents } from './events_route.ts';
+import { type Explain, explainRoute } from './explain_route.ts';
 import { feastRoutes } from './feast_routes.ts';
 import type { FeatureLog } from './feature_log.ts';
 import { featuresRoutes } from './features_routes.ts';
@@ -45,6 +46,7 @@ export interface ServerOptions {
   readonly catalogs: Catalogs;
   readonly defineFeature: DefineFeature;
   readonly pushEvents: PushEvents;
+  readonly explain: Explain;
   /** Where vectors are logged that are served; whoever hands it in flushes and closes it. Default: none is. */
   readonly featureLog?: FeatureLog;
   /** Metrics that others keep, in Prometheus' text format. */
@@ -190,6 +192,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   vectorsRoute(app, context);
   featuresRoutes(app, context);
   eventsRoute(app, context);
+  explainRoute(app, context);
   feastRoutes(app, context);
   offlineRoute(app, context);
   operationRoutes(app, context, options.allMetrics ?? operation.metrics);

@@ -10,11 +10,12 @@ import type { Catalog, ViewProgram } from '../model/index.ts';
 import type { HistoryRequest, KeyedEvents, OfflineStore, Running } from '../offline/contract.ts';
 import type { HistoryLog, HistoryState } from '../offline/history_contract.ts';
 import type { Head, OnlineStore } from '../online/contract.ts';
-import { buildPages, dumpEvents, type Events, tailOf } from '../timeline/index.ts';
+import { buildPages, dumpEvents, type Events } from '../timeline/index.ts';
 import { scalarAt } from '../types/column.ts';
 import { sameScalar } from '../types/scalar.ts';
 import { readCheckpoint } from './checkpoint.ts';
 import { readControl } from './control.ts';
+import { type DumpedPage, dumpPage } from './dump_page.ts';
 import { nameOfKey } from './evaluate.ts';
 import { boundOf, settleKeys } from './page_builder.ts';
 import { readPlaces } from './row_index.ts';
@@ -216,7 +217,7 @@ class Reconciling {
     const page = { view: program.id, key };
     for (let head = first; ; ) {
       try {
-        const stored = await this.#dump(page, head);
+        const stored = await dumpPage(online, program, page, head);
         return await this.#differ(key, expected, tombstones, stored);
       } catch (error) {
         if (!(error instanceof SamewiseError) || !error.code.startsWith('timeline/')) throw error;
@@ -228,34 +229,11 @@ class Reconciling {
     }
   }
 
-  async #dump(page: { view: string; key: Uint8Array }, head: Head | undefined): Promise<Dumped> {
-    const { online, program } = this.#request;
-    const { layout } = program;
-    const blocks = new Map<number, Uint8Array | undefined>();
-    for (;;) {
-      const missing: number[] = [];
-      const block = (number: number) => {
-        if (!blocks.has(number)) missing.push(number);
-        return blocks.get(number);
-      };
-      try {
-        const events = dumpEvents(layout, { head: head?.bytes, block });
-        return { events, tail: head === undefined ? null : tailOf(layout, head.bytes) };
-      } catch (error) {
-        if (missing.length === 0) throw error;
-        const fetched = await online.blocks(page, missing);
-        missing.forEach((number, i) => {
-          blocks.set(number, fetched[i]);
-        });
-      }
-    }
-  }
-
   async #differ(
     key: Uint8Array,
     expected: Events,
     tombstones: readonly Tombstone[],
-    { events, tail }: Dumped,
+    { events, tail }: DumpedPage,
   ): Promise<Difference[]> {
     const { mutable, latenessUs } = this.#request.program.source;
     const { state, laggingUs } = this.#compared;
@@ -315,12 +293,7 @@ class Reconciling {
   }
 }
 
-interface Dumped {
-  readonly events: Events;
-  readonly tail: ReturnType<typeof tailOf> | null;
-}
-
-type Tombstone = ReturnType<typeof tailOf>['tombstones'][number];
+type Tombstone = NonNullable<DumpedPage['tail']>['tombstones'][number];
 
 function namesAfter(tombstones: readonly Tombstone[], afterUs: InstantUs): Set<string> {
   return new Set(

@@ -363,6 +363,7 @@ export async function serverOver(
       const now = await registry.load();
       return { version: now.findLast((r) => r.name === madeView.name)!.version, created: true };
     },
+    explain: async (request) => ({ ...request }),
     async pushEvents({ source: name, contentType, body, wait }) {
       if (name !== 'events')
         throw new SamewiseError('app/unknown-source', `no source ${name}`, {

@@ -1,6 +1,7 @@
 /** All commands, in the order in which help lists them. */
 import type { Command } from 'commander';
 import { doctor } from './doctor.ts';
+import { explain } from './explain.ts';
 import { features } from './features.ts';
 import { get } from './get.ts';
 import { init } from './init.ts';
@@ -27,6 +28,7 @@ export const COMMANDS: readonly ((program: Command) => void)[] = [
   verify,
   snapshot,
   get,
+  explain,
   serve,
   push,
   stream,

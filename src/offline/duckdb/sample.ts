@@ -6,7 +6,7 @@ import { float64 } from '../../types/dtype.ts';
 import type { TrainingSample } from '../contract.ts';
 import { name, text, withConnection } from './engine.ts';
 import { openLabels } from './labels.ts';
-import { readManifest, requestOf } from './manifest.ts';
+import { positionsIn, readManifest, requestOf } from './manifest.ts';
 import { readAll, wireExpression } from './read.ts';
 import type { TrainContext } from './train.ts';
 
@@ -14,11 +14,11 @@ const ROW = 'samewise:row';
 const TIME = 'samewise:time';
 const TABLE = 'samewise:sample';
 
-/** `rows` rows of the training set of a manifest, the same ones each time. Throws `offline/bad-manifest`, `offline/cannot-sample`. */
+/** `rows` rows of the training set of a manifest, the same ones each time, or one. Throws `offline/bad-manifest`, `offline/cannot-sample`. */
 export async function sampleTraining(
   { engine, paths }: TrainContext,
   manifestPath: string,
-  rows: number,
+  rows: number | { readonly row: number },
 ): Promise<TrainingSample> {
   const manifest = readManifest(manifestPath);
   const request = requestOf(manifest, null);
@@ -40,7 +40,7 @@ export async function sampleTraining(
       labels: {
         type: 'query',
         sql: `SELECT *, file_row_number AS ${name(ROW)} FROM read_parquet(${text(path)}, file_row_number = true)
-          ORDER BY hash(file_row_number) LIMIT ${rows}`,
+          ${typeof rows === 'number' ? `ORDER BY hash(file_row_number) LIMIT ${rows}` : `WHERE file_row_number = ${rows.row}`}`,
       },
       timeColumn: request.timeColumn,
       needed: inputs,
@@ -69,6 +69,7 @@ export async function sampleTraining(
         members: request.members,
         through: request.through,
         knowledge: request.knowledge,
+        positions: positionsIn(manifest),
         rowNumbers: at.columns[ROW]!.data as Float64Array,
         timeUs: at.columns[TIME]!.data as Float64Array,
         request: await read(inputs, (column) =>
