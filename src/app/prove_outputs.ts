@@ -1,13 +1,16 @@
-/** What was answered, computed again from what the pages said: defaults, keys of look-ups via features, on-demand features. */
+/** What was answered, computed again from what the pages said: what stands in, keys of look-ups via features, on-demand features. */
 import { SamewiseError } from '../base/errors.ts';
 import { parseExactJson } from '../base/exact_json.ts';
-import { assemble, compileView, keyColumnsOf, parseRef, type ViewProgram } from '../model/index.ts';
+import { assemble, catalogOf, definitionsOf, keyColumnsOf, parseRef } from '../model/index.ts';
 import type { LoggedVector } from '../offline/feature_log_contract.ts';
 import { catalogAt } from '../plan/index.ts';
 import type { Registered } from '../registry/contract.ts';
+import { resolveAsked } from '../serving/asked.ts';
 import { compileService, type ServiceProgram } from '../serving/index.ts';
+import { computedStatus, storedStatus } from '../serving/stand_in.ts';
 import type { Batch } from '../types/batch.ts';
 import { columnOf, scalarAt } from '../types/column.ts';
+import { int64 } from '../types/dtype.ts';
 import { scalarFromJson } from '../types/json.ts';
 import { encodeKey } from '../types/key.ts';
 import { scalarToJsonText } from '../types/scalar.ts';
@@ -22,68 +25,74 @@ export interface OutputDifference extends ValueDifference {
 export class OutputProver {
   readonly #registered: readonly Registered[];
   readonly #services = new Map<string, ServiceProgram | null>();
-  readonly #views = new Map<string, ViewProgram>();
+  readonly #lists = new Map<string, ServiceProgram | null>();
 
   /** `registered`: with what is retired. */
   constructor(registered: readonly Registered[]) {
     this.#registered = registered;
   }
 
-  /** What differs of a vector whose pages could all be proven; null: its service is not registered. */
+  /** What differs of a vector whose pages could all be proven; null: what was asked for is not registered. */
   prove(vector: LoggedVector, pages: readonly PageProof[]): OutputDifference[] | null {
-    if (vector.service === null) return this.#proveList(vector, pages);
-    const program = this.#serviceOf(vector);
-    return program && proveService(program, vector, pages);
-  }
-
-  /** An ad-hoc list has features of pages alone. */
-  #proveList(vector: LoggedVector, pages: readonly PageProof[]): OutputDifference[] {
-    return vector.refs.flatMap((ref, i) => {
-      const { view, feature } = parseRef(ref);
-      const at = vector.pages.findIndex((page) => page.view === view);
-      const page = vector.pages[at]!;
-      const place = page.features.indexOf(feature);
-      const { view: defined, defaults } = this.#viewOf(page.id, view, page.version);
-      const position = defined.features.findIndex(({ name }) => name === feature);
-      const value = pages[at]!.values[place] ?? defaults[position]!;
-      const expected = scalarToJsonText(value, defined.features[position]!.dtype);
-      return differs(vector, i, expected, page.statuses[place]!);
-    });
-  }
-
-  #serviceOf({ service, pages }: LoggedVector): ServiceProgram | null {
-    const { name, version } = service!;
-    const program = this.#services.getOrInsertComputed(`${name}@${version}`, () => {
-      try {
-        const ref = { kind: 'featureService', name, version } as const;
-        return compileService(catalogAt(this.#registered, ref), name, version);
-      } catch (error) {
-        if (error instanceof SamewiseError && error.code === 'plan/unknown-object') return null;
-        throw error;
-      }
-    });
+    const program = vector.service === null ? this.#listOf(vector) : this.#serviceOf(vector);
     const lookups = program?.plan.lookups ?? [];
     const same =
+      program !== null &&
       lookups.length === pages.length &&
-      lookups.every((lookup, i) => lookup.program.id === pages[i]!.id);
-    return same ? program : null;
+      lookups.every((lookup, i) => lookup.program.id === vector.pages[i]!.id);
+    return same ? proveService(program, vector, pages) : null;
   }
 
-  #viewOf(id: string, name: string, version: number): ViewProgram {
-    return this.#views.getOrInsertComputed(id, () =>
-      compileView(catalogAt(this.#registered, { kind: 'featureView', name, version }), name),
+  /** An ad-hoc list, of the views at their versions of then. */
+  #listOf({ refs, pages }: LoggedVector): ServiceProgram | null {
+    const views = [...new Set(refs.map((ref) => parseRef(ref).view))].map((name) => ({
+      kind: 'featureView' as const,
+      name,
+      version: pages.find(({ view }) => view === name)!.version,
+    }));
+    return this.#lists.getOrInsertComputed(JSON.stringify([refs, views]), () =>
+      orNull(() => {
+        const catalogs = views.map((view) => catalogAt(this.#registered, view));
+        const catalog = catalogOf(catalogs.flatMap(definitionsOf));
+        const { entity } = catalog.featureViews[views[0]!.name]!;
+        return resolveAsked(catalog, entity, refs.join()).program;
+      }),
+    );
+  }
+
+  #serviceOf({ service }: LoggedVector): ServiceProgram | null {
+    const { name, version } = service!;
+    return this.#services.getOrInsertComputed(`${name}@${version}`, () =>
+      orNull(() => {
+        const ref = { kind: 'featureService', name, version } as const;
+        return compileService(catalogAt(this.#registered, ref), name, version);
+      }),
     );
   }
 }
 
+/** Null where something is not registered. */
+function orNull<T>(compile: () => T): T | null {
+  try {
+    return compile();
+  } catch (error) {
+    if (error instanceof SamewiseError && error.code === 'plan/unknown-object') return null;
+    throw error;
+  }
+}
+
 function proveService(
-  { plan, inputs }: ServiceProgram,
+  { plan, inputs, sources }: ServiceProgram,
   vector: LoggedVector,
   pages: readonly PageProof[],
 ): OutputDifference[] {
-  const looked = plan.lookups.map(({ dtypes }, lookup) =>
-    dtypes.map((dtype, i) => columnOf(dtype, [pages[lookup]!.values[i]!])),
-  );
+  const looked = plan.lookups.map((lookup, i) => {
+    const { values } = pages[i]!;
+    const columns = lookup.dtypes.map((dtype, at) => columnOf(dtype, [values[at]!]));
+    if (!lookup.tellsFound) return columns;
+    const found = vector.pages[i]!.eventTimeUs === null ? 0n : 1n;
+    return [...columns, columnOf(int64, [found])];
+  });
   const request = requestOf(vector, inputs);
   if (request === null)
     return [
@@ -104,11 +113,12 @@ function proveService(
     });
   }
   const { columns, raw } = assemble(plan, looked, request);
-  plan.outputs.forEach(({ dtype, from }, i) => {
+  const answers = pages.map(({ values }, i) => [{ values, statuses: vector.pages[i]!.statuses }]);
+  plan.outputs.forEach(({ dtype }, i) => {
     const expected = scalarToJsonText(scalarAt(columns[i]!, 0), dtype);
-    const computed = scalarAt(raw[i]!, 0) === null ? 'NULL_VALUE' : 'PRESENT';
+    const source = sources[i]!;
     const status =
-      from.from === 'lookup' ? vector.pages[from.lookup]!.statuses[from.index]! : computed;
+      source.lookup < 0 ? computedStatus(raw[i]!, 0, source) : storedStatus(answers, 0, source);
     out.push(...differs(vector, i, expected, status));
   });
   return out;

@@ -33,7 +33,7 @@ export abstract class Describable<D extends Dtype, P extends Parts = Parts> {
     return this.with({ description } as Partial<P>);
   }
 
-  /** Stands in for every null: nothing in the window, an unknown entity, too old, a stored null; in training and online alike. */
+  /** Stands in for every null that nothing else stands in for: nothing in the window, an unknown entity, too old, a stored null; in training and online alike. */
   default(value: Plain<D>): this {
     return this.with({ default: value } as Partial<P>);
   }

@@ -10,23 +10,69 @@ import { type DurationText, parseDuration } from '../base/duration.ts';
 import { SamewiseError } from '../base/errors.ts';
 import type { DurationUs } from '../base/time.ts';
 import type { Expr, Value } from '../expr/index.ts';
-import type { Feature } from '../model/index.ts';
+import type { Feature, WhenStale } from '../model/index.ts';
 import { type BoolType, bool, type Dtype } from '../types/dtype.ts';
 import { Describable, NOTHING_SAID, type Parts, type Typed, typed } from './describable.ts';
 import { durationOf } from './described.ts';
+import type { Handle } from './handle.ts';
+import { type FeatureRef, memberOf } from './use.ts';
 
 /** A calendar unit that a window can start with (UTC; weeks start on Monday). */
 export type SinceUnit = NonNullable<Window['sinceStartOf']>;
 
 interface StoredParts extends Parts {
   readonly freshnessUs: DurationUs | null;
+  readonly whenStale: WhenStale | null;
+  readonly fallbacks: readonly FeatureRef<any>[];
 }
 
-/** A feature that is kept, so that it can be out of date. */
+/** Of a feature that nothing stands in for and that promises nothing. */
+const PLAIN = { ...NOTHING_SAID, freshnessUs: null, whenStale: null, fallbacks: [] };
+
+/** A feature that is kept, so that it can be missing or out of date. */
 abstract class Stored<D extends Dtype, P extends StoredParts> extends Describable<D, P> {
   /** How old the newest applied event may be; the view's freshness without. No part of the meaning. */
   freshness(within: DurationText): this {
     return this.with({ freshnessUs: parseDuration(within) } as Partial<P>);
+  }
+
+  /**
+   * What is answered while the promise of freshness is broken: the value with a mark (`serve`, unless told), nothing
+   * (`null`: what stands in for a missing value does), or an error (`fail`). No part of the meaning.
+   */
+  whenStale(policy: 'serve' | WhenStale): this {
+    return this.with({ whenStale: policy === 'serve' ? null : policy } as Partial<P>);
+  }
+
+  /**
+   * Features of other views that stand in, the first that is present, where this one is not; a default comes after them.
+   * Their keys are key columns of this view's entity or features looked up by those:
+   * `avg(amount).over('7d').orElse(segmentSpending.via({ segment: profile.features.segment }).features.avg_amount_7d)`.
+   * What stands in for a fallback itself does not count: all levels are named here. In training and online alike.
+   */
+  orElse(...fallbacks: readonly FeatureRef<NoInfer<D>>[]): this {
+    const all: StoredParts['fallbacks'] = [...this.parts.fallbacks, ...fallbacks];
+    return this.with({ fallbacks: all } as Partial<StoredParts> as Partial<P>);
+  }
+
+  /** What the feature's fallbacks are features of. */
+  get needs(): readonly Handle[] {
+    return this.parts.fallbacks.map((ref) => memberOf(ref).needs);
+  }
+
+  /** The parts of a plain feature that are absent where nothing was said. */
+  protected stored(): Pick<Feature, 'freshnessUs' | 'fallbacks' | 'whenStale'> {
+    const { freshnessUs, whenStale, fallbacks } = this.parts;
+    return {
+      freshnessUs,
+      ...(whenStale !== null && { whenStale }),
+      ...(fallbacks.length > 0 && {
+        fallbacks: fallbacks.map((ref) => ({
+          member: { ...memberOf(ref).member, as: null },
+          feature: ref.feature,
+        })),
+      }),
+    };
   }
 }
 
@@ -106,7 +152,7 @@ export class Aggregation<D extends Dtype, W extends Windowed | Unwindowed> exten
 
   /** The plain feature. Throws `dsl/no-window`, or the coded error of the aggregate's type check. */
   toFeature(name: string): Feature {
-    const { spec, input, window, windowed, freshnessUs } = this.parts;
+    const { spec, input, window, windowed } = this.parts;
     const aggregate = spec();
     if (!windowed) {
       throw new SamewiseError('dsl/no-window', `${aggregate.fn} has no window`, {
@@ -121,7 +167,7 @@ export class Aggregation<D extends Dtype, W extends Windowed | Unwindowed> exten
       aggregate,
       input: input?.expr ?? null,
       window,
-      freshnessUs,
+      ...this.stored(),
     };
   }
 }
@@ -142,7 +188,7 @@ export class Latest<D extends Dtype> extends Stored<D, LatestParts> {
 
   /** The plain feature; `viewTtl` holds where it names none of its own. */
   toFeature(name: string, latest: AggregateSpec, viewTtl: DurationText | undefined): Feature {
-    const { value, ttlUs, freshnessUs } = this.parts;
+    const { value, ttlUs } = this.parts;
     const dtype = value.dtype as D;
     return {
       name,
@@ -151,7 +197,7 @@ export class Latest<D extends Dtype> extends Stored<D, LatestParts> {
       aggregate: latest,
       input: value.expr,
       window: { ...LIFETIME, sizeUs: ttlUs ?? durationOf(viewTtl) },
-      freshnessUs,
+      ...this.stored(),
     };
   }
 }
@@ -162,8 +208,7 @@ export function aggregation<D extends Dtype>(
   input: Value<any> | null,
 ): Aggregation<D, Unwindowed> {
   return new Aggregation<D, Unwindowed>({
-    ...NOTHING_SAID,
-    freshnessUs: null,
+    ...PLAIN,
     spec,
     input: input === null ? null : typed(input),
     window: LIFETIME,
@@ -177,8 +222,7 @@ export function aggregation<D extends Dtype>(
  */
 export function latest<D extends Dtype>(value: Value<D>): Latest<D> {
   return new Latest<D>({
-    ...NOTHING_SAID,
-    freshnessUs: null,
+    ...PLAIN,
     value: typed(value),
     ttlUs: null,
   });

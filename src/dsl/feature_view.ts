@@ -95,6 +95,7 @@ export function featureView<
     const latestSpec = completeSpec('latest');
     const key = entity.key.map(({ name }) => name);
     const mapped = (options.keys ?? {}) as Readonly<Record<string, string | undefined>>;
+    const features = Object.entries(options.features(columns));
     const definition: FeatureView = {
       kind: 'featureView',
       ...describedOf(options),
@@ -102,13 +103,14 @@ export function featureView<
       source: source.name,
       keys: key.map((name) => mapped[name] ?? name),
       where: options.where?.(columns).expr ?? null,
-      features: Object.entries(options.features(columns)).map(([name, feature]) =>
+      features: features.map(([name, feature]) =>
         inContext({ feature: name }, () => featureOf(name, feature, latestSpec, options.ttl)),
       ),
       freshnessUs: durationOf(options.freshness),
       retentionUs: durationOf(options.retention),
     };
-    return useOf(definition, [options.entity, options.source], key);
+    const fallbacks = features.flatMap(([, feature]) => ('needs' in feature ? feature.needs : []));
+    return useOf(definition, [options.entity, options.source, ...fallbacks], key);
   });
 }
 

@@ -109,6 +109,17 @@ export function viewOf(catalog: Catalog, name: string): FeatureView | OnDemandVi
   );
 }
 
+/** The feature view of that name; `model/not-a-feature-view` for an on-demand view, which keeps nothing. */
+export function featureViewOf(catalog: Catalog, name: string): FeatureView {
+  const view = viewOf(catalog, name);
+  if (view.kind === 'featureView') return view;
+  throw new SamewiseError(
+    'model/not-a-feature-view',
+    `${name} is an on-demand view: it is computed at each read and keeps no values`,
+    { where: { view: name }, hint: 'name a feature view' },
+  );
+}
+
 /** Position of a feature in a view, or `model/unknown-feature` with the nearest name. */
 export function featureIndex(view: FeatureView | OnDemandView, feature: string): number {
   const index = view.features.findIndex(({ name }) => name === feature);

@@ -15,6 +15,8 @@ import type { Dtype } from '../types/dtype.ts';
 export const IR_VERSION = 1;
 /** Version in which a source with lookups is stored: an older Samewise must refuse it, not leave them out. */
 export const LOOKUPS_IR_VERSION = 2;
+/** Version in which a view is stored one of whose features has fallbacks or a policy for stale values, for the same reason. */
+export const FALLBACKS_IR_VERSION = 3;
 
 export interface Described {
   /** Letters, digits and underscores, starting with a letter; unique within its kind. */
@@ -90,6 +92,15 @@ export interface Source extends Described {
   readonly stream: StreamLocation;
 }
 
+/** A feature of a use of a view. */
+export interface FeatureUse {
+  readonly member: Member;
+  readonly feature: string;
+}
+
+/** What is answered instead of a feature whose promise of freshness is broken: nothing, or an error. */
+export type WhenStale = 'null' | 'fail';
+
 /** One feature of a view: an aggregate of an input over a window. A plain column is the aggregate `latest`. */
 export interface Feature {
   readonly name: string;
@@ -102,6 +113,13 @@ export interface Feature {
   readonly window: Window;
   /** Stands in for every null, in the form of `scalarToJson`; null: none. */
   readonly default: unknown;
+  /**
+   * Features of other feature views, of the same type, the first of which that is present stands in where this one is not.
+   * A column of their keys is a key column of this view's entity. Absent: none.
+   */
+  readonly fallbacks?: readonly FeatureUse[];
+  /** Absent: a stale value is served, and marked. No part of the meaning. */
+  readonly whenStale?: WhenStale;
   /** How old the newest applied event may be; null: the view's. */
   readonly freshnessUs: DurationUs | null;
 }

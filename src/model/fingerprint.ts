@@ -3,19 +3,20 @@
  * fingerprint give the same values from the same events, so it is what makes a version, and its first 16 characters
  * prefix a view's pages.
  *
- * Not meaning: owner, description, tags, freshness; where a source's files lie and in which format; how late its events
+ * Not meaning: owner, description, tags, freshness and what is answered when it is not kept; where a source's files lie and in which format; how late its events
  * may be; which model a service serves. Meaning: names (that is how things are referred to), types, expressions,
- * aggregates, windows, defaults, the order of features (pages are laid out by it), the SQL text of a query source, and
+ * aggregates, windows, defaults, fallbacks, the order of features (pages are laid out by it), the SQL text of a query source, and
  * retention (what a page still holds). Of a source a view means only what it uses, so a new column is no new view;
  * a source without an event id means all its columns, for its ids hash them. A looked-up column means the view that it is
  * looked up in.
  */
 import { SamewiseError } from '../base/errors.ts';
 import { canonicalJson, sha256Hex } from '../base/hash.ts';
-import { entityOf, sourceOf, viewOf, whereOf } from './catalog.ts';
+import { entityOf, featureViewOf, sourceOf, viewOf, whereOf } from './catalog.ts';
 import {
   type Catalog,
   type Definition,
+  type FeatureUse,
   type FeatureView,
   IR_VERSION,
   type KeyOrigin,
@@ -53,6 +54,23 @@ export function fingerprint(definition: Definition, catalog: Catalog): string {
     ofCatalog.delete(definition);
     throw error;
   }
+}
+
+/**
+ * The short id of what a version of a view keeps, 16 hex characters: the prefix of its pages. Fallbacks say what stands in
+ * for a value when it is read, so views that differ in nothing else share their pages.
+ */
+export function pagesIdOf(view: FeatureView, catalog: Catalog): string {
+  return pagesMeaning(view, catalog).slice(0, 16);
+}
+
+/** The fingerprint that the view would have without fallbacks. */
+function pagesMeaning(view: FeatureView, catalog: Catalog): string {
+  if (view.features.every(({ fallbacks }) => fallbacks === undefined))
+    return fingerprint(view, catalog);
+  const features = view.features.map(({ fallbacks: _, ...feature }) => feature);
+  const meaning = { ir: IR_VERSION, ...meaningOf({ ...view, features }, catalog) };
+  return sha256Hex(canonicalJson(meaning));
 }
 
 function meaningOf(definition: Definition, catalog: Catalog): Record<string, unknown> {
@@ -111,6 +129,10 @@ function viewMeaning(view: FeatureView, catalog: Catalog): Record<string, unknow
       input: feature.input,
       window: feature.window,
       default: feature.default ?? null,
+      // Absent where there are none: such a feature means what it meant before there were any.
+      ...(feature.fallbacks !== undefined && {
+        fallbacks: feature.fallbacks.map((use) => useMeaning(use, catalog)),
+      }),
     })),
     retentionUs: view.retentionUs,
   };
@@ -140,13 +162,18 @@ function sourceMeaning(
         .map(({ name, dtype, view, feature, keys }) => ({
           name,
           dtype,
-          view: fingerprint(viewOf(catalog, view), catalog),
+          // What is looked up is what is kept.
+          view: pagesMeaning(featureViewOf(catalog, view), catalog),
           feature,
           keys,
         }))
         .toSorted((a, b) => (a.name < b.name ? -1 : 1)),
     }),
   };
+}
+
+function useMeaning({ member, feature }: FeatureUse, catalog: Catalog): Record<string, unknown> {
+  return { member: memberMeaning(member, catalog), feature };
 }
 
 function memberMeaning(member: Member, catalog: Catalog): Record<string, unknown> {

@@ -1,7 +1,12 @@
 /** Definitions as text: what the registry and manifests keep. `definitionFromJson(definitionToJson(d))` equals d. */
 import { SamewiseError } from '../base/errors.ts';
 import { canonicalJson } from '../base/hash.ts';
-import { type Definition, IR_VERSION, LOOKUPS_IR_VERSION } from './definitions.ts';
+import {
+  type Definition,
+  FALLBACKS_IR_VERSION,
+  IR_VERSION,
+  LOOKUPS_IR_VERSION,
+} from './definitions.ts';
 import { deepFreeze } from './freeze.ts';
 
 const KINDS: readonly string[] = [
@@ -12,8 +17,16 @@ const KINDS: readonly string[] = [
   'featureService',
 ] satisfies Definition['kind'][];
 
+const READ_VERSIONS: readonly unknown[] = [IR_VERSION, LOOKUPS_IR_VERSION, FALLBACKS_IR_VERSION];
+
 /** One text for one definition (sorted keys), with the version of the IR: the oldest that can say it. */
 export function definitionToJson(definition: Definition): string {
+  if (definition.kind === 'featureView') {
+    const plain = definition.features.every(
+      ({ fallbacks, whenStale }) => fallbacks === undefined && whenStale === undefined,
+    );
+    return canonicalJson({ ir: plain ? IR_VERSION : FALLBACKS_IR_VERSION, ...definition });
+  }
   if (definition.kind !== 'source') return canonicalJson({ ir: IR_VERSION, ...definition });
   const { lookups, ...source } = definition;
   return lookups.length === 0
@@ -35,10 +48,10 @@ export function definitionFromJson(text: string): Definition {
   if (value === null || typeof value !== 'object' || !('ir' in value))
     throw notADefinition('it has no "ir"');
   const { ir, ...definition } = value as { ir: unknown; kind?: unknown };
-  if (ir !== IR_VERSION && ir !== LOOKUPS_IR_VERSION) {
+  if (!READ_VERSIONS.includes(ir)) {
     throw new SamewiseError(
       'model/unknown-ir-version',
-      `the definition is written in version ${JSON.stringify(ir)}; this Samewise reads versions ${IR_VERSION} to ${LOOKUPS_IR_VERSION}`,
+      `the definition is written in version ${JSON.stringify(ir)}; this Samewise reads versions ${IR_VERSION} to ${FALLBACKS_IR_VERSION}`,
       { hint: 'use the version of Samewise that wrote it, or a newer one' },
     );
   }

@@ -12,5 +12,7 @@ export const MAX_FEATURES = 4096;
 export const MAX_MEMBERS = 1024;
 /** n of `overLast(n)`. */
 export const MAX_OVER_LAST = 100_000;
+/** Fallbacks of one feature. */
+export const MAX_FALLBACKS = 8;
 /** Look-ups that follow one another: a view via a feature of a view via … */
 export const MAX_LOOKUP_DEPTH = 4;

@@ -43,6 +43,8 @@ export function referencesOf(definition: Definition, catalog: Catalog): Definiti
       if (Object.hasOwn(catalog.sources, definition.source))
         for (const { view } of lookupsUsedBy(definition, sourceOf(catalog, definition.source)))
           add('featureView', view);
+      for (const { fallbacks = [] } of definition.features)
+        for (const { member } of fallbacks) addMember(member);
       break;
     case 'source':
       for (const { view } of definition.lookups) add('featureView', view);
@@ -105,10 +107,10 @@ export interface FeatureLineage {
   readonly sources: readonly { readonly source: string; readonly columns: readonly string[] }[];
   /** Request columns that an on-demand feature reads. */
   readonly request: readonly string[];
-  /** Features that it is computed from, as `view:feature`; those that only give a key or are looked up by its source included. */
+  /** Features that it is computed from, as `view:feature`; those that stand in for it, only give a key or are looked up by its source included. */
   readonly features: readonly string[];
   readonly entities: readonly string[];
-  /** Features that read it, on demand or because their source looks it up, as `view:feature`. */
+  /** Features that read it, on demand, as a fallback or because their source looks it up, as `view:feature`. */
   readonly usedByFeatures: readonly string[];
   /** Services that serve it, or serve something computed from it. */
   readonly usedByServices: readonly string[];
@@ -120,7 +122,9 @@ export function lineageOf(catalog: Catalog, ref: string): FeatureLineage {
   const upstream = upstreamOf(catalog, ref);
   const usedByFeatures: string[] = [];
   const lookingUp = Object.values(catalog.featureViews).filter(
-    (view) => lookupsUsedBy(view, sourceOf(catalog, view.source)).length > 0,
+    (view) =>
+      view.features.some(({ fallbacks }) => fallbacks !== undefined) ||
+      lookupsUsedBy(view, sourceOf(catalog, view.source)).length > 0,
   );
   for (const view of [...lookingUp, ...Object.values(catalog.onDemandViews)]) {
     for (const { name } of view.features) {
@@ -177,7 +181,8 @@ function upstreamOf(catalog: Catalog, ref: string): Upstream {
       const columns = found.columns.get(view.source) ?? new Set();
       found.columns.set(view.source, columns);
       found.entities.add(entityOf(catalog, view.entity).name);
-      const { input } = feature as (typeof view.features)[number];
+      const { input, fallbacks = [] } = feature as (typeof view.features)[number];
+      for (const use of fallbacks) visitMember(use.member, use.feature);
       for (const expr of [input, view.where])
         if (expr !== null) for (const name of columnsOf(expr)) columns.add(name);
       for (const { name, view: from, feature } of sourceOf(catalog, view.source).lookups)

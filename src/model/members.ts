@@ -5,6 +5,7 @@ import type {
   Catalog,
   Entity,
   Feature,
+  FeatureUse,
   FeatureView,
   KeyOrigin,
   Member,
@@ -43,6 +44,31 @@ export function featuresTaken(
   return member.features === null
     ? view.features
     : member.features.map((name) => view.features[featureIndex(view, name)]!);
+}
+
+/**
+ * The fallbacks of a feature of a view that a member uses, under the member's keys: where they name a key column of the
+ * view's entity, they take what gives the member that column.
+ */
+export function fallbacksOf(
+  catalog: Catalog,
+  view: FeatureView,
+  { fallbacks = [] }: Feature,
+  member: Member,
+): FeatureUse[] {
+  const { key } = entityOf(catalog, view.entity);
+  const origins = new Map(key.map(({ name }, i) => [name, member.keys[i]!]));
+  return fallbacks.map((use) => ({ ...use, member: rekeyed(use.member, origins) }));
+}
+
+function rekeyed(member: Member, origins: ReadonlyMap<string, KeyOrigin>): Member {
+  const keys = member.keys.map(
+    (origin): KeyOrigin =>
+      origin.from === 'column'
+        ? origins.get(origin.column)!
+        : { ...origin, member: rekeyed(origin.member, origins) },
+  );
+  return { ...member, keys };
 }
 
 /** Name of a member's feature in the output. */

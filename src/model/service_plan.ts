@@ -8,13 +8,14 @@ import { columnsOf, compile, type Program } from '../expr/index.ts';
 import type { Field, Schema } from '../types/batch.ts';
 import type { Dtype } from '../types/dtype.ts';
 import { coerce, type Scalar } from '../types/scalar.ts';
-import { entityOf, featureIndex, viewOf } from './catalog.ts';
-import type { Catalog, KeyOrigin, Member, OnDemandView } from './definitions.ts';
-import { featuresTaken, outputName, printRef } from './members.ts';
+import { entityOf, featureIndex, featureViewOf, viewOf } from './catalog.ts';
+import type { Catalog, FeatureUse, KeyOrigin, Member, OnDemandView } from './definitions.ts';
+import { isNeverNull } from './lookup_reads.ts';
+import { fallbacksOf, featuresTaken, outputName, printRef } from './members.ts';
 import { Problems } from './problems.ts';
 import { checkMember, checkRow } from './validate_members.ts';
 import { onDemandColumns } from './validate_on_demand.ts';
-import { compileView, featureViewOf, type ViewProgram } from './view_program.ts';
+import { compileView, type ViewProgram } from './view_program.ts';
 
 /** A column of the label or request. */
 export interface RequestSlot {
@@ -33,18 +34,38 @@ export interface ComputedSlot {
   readonly step: number;
   readonly index: number;
 }
-export type Slot = RequestSlot | LookupSlot | ComputedSlot;
+/** What chain `chain` gives. */
+export interface ChainSlot {
+  readonly from: 'chain';
+  readonly chain: number;
+}
+export type Slot = RequestSlot | LookupSlot | ComputedSlot | ChainSlot;
+/** What may give a part of a key. */
+export type KeySlot = RequestSlot | LookupSlot | ChainSlot;
+
+/** A feature and its fallbacks: the first that is present gives the value, else the default, else the feature itself. */
+export interface Chain {
+  /** The feature, then its fallbacks; as they are stored, before defaults. */
+  readonly levels: readonly LookupSlot[];
+  readonly dtype: Dtype;
+  readonly default: Scalar | null;
+}
 
 /** One view under one key; each distinct one happens once, whoever needs it. */
 export interface Lookup {
   readonly program: ViewProgram;
-  /** Where each key part comes from, in the entity's order; a look-up slot names an earlier look-up. */
-  readonly keys: readonly (RequestSlot | LookupSlot)[];
+  /** Where each key part comes from, in the entity's order; a slot of look-ups names earlier ones. */
+  readonly keys: readonly KeySlot[];
   /** Positions in the view's features (= `layout.reads`) to read, ascending. */
   readonly features: readonly number[];
   /** Types and defaults of these features. */
   readonly dtypes: readonly Dtype[];
   readonly defaults: readonly (Scalar | null)[];
+  /**
+   * Whether a chain must know if the entity has any event before T: where a feature is never null (a count), its value does
+   * not tell. What is looked up offline then has one column more (see `sweptFeatures`).
+   */
+  readonly tellsFound: boolean;
   /** 0 where all keys come from the request, else one more than the deepest look-up it needs. Equal levels can share a round trip. */
   readonly level: number;
 }
@@ -62,8 +83,8 @@ export interface Computation {
 }
 
 /**
- * One output column. The status of a look-up's output is the one its timeline read gave. A computed output is PRESENT, or
- * NULL_VALUE where its expression gave null (before its default): see `Assembled.raw`.
+ * One output column. The status of a look-up's output is the one its timeline read gave, until something stands in (see
+ * `resolve`). A computed output is PRESENT, or where its expression gave null DEFAULTED or NULL_VALUE: see `Assembled.raw`.
  */
 export interface Output {
   readonly name: string;
@@ -71,7 +92,7 @@ export interface Output {
   readonly ref: string;
   readonly dtype: Dtype;
   readonly description: string;
-  readonly from: LookupSlot | ComputedSlot;
+  readonly from: LookupSlot | ComputedSlot | ChainSlot;
 }
 
 export interface ServicePlan {
@@ -81,6 +102,8 @@ export interface ServicePlan {
   readonly requestColumns: Schema;
   /** In an order in which each one's keys are there when its turn comes. */
   readonly lookups: readonly Lookup[];
+  /** Of features that have fallbacks. */
+  readonly chains: readonly Chain[];
   /** In an order in which each one's inputs are there. */
   readonly computations: readonly Computation[];
   readonly outputs: readonly Output[];
@@ -94,16 +117,23 @@ interface LookupDraft {
   readonly level: number;
   readonly features: Set<number>;
 }
+interface ChainDraft {
+  readonly levels: readonly StoredSlot[];
+}
 interface ComputationDraft {
   readonly view: OnDemandView;
   readonly features: Set<number>;
 }
 /** A slot whose position is not known before all needs are. `feature` is a position in the view. */
-interface DraftSlot {
-  readonly from: 'lookup' | 'computed';
+interface StoredSlot {
+  readonly from: 'lookup';
   readonly at: number;
   readonly feature: number;
 }
+type DraftSlot =
+  | StoredSlot
+  | { readonly from: 'computed'; readonly at: number; readonly feature: number }
+  | ChainSlot;
 
 /**
  * Plans members over a valid catalog. The members themselves are checked here, because they also come from a bare list of
@@ -137,6 +167,8 @@ class Draft {
   readonly #catalog: Catalog;
   readonly #lookups = new Map<string, LookupDraft>();
   readonly #order: LookupDraft[] = [];
+  readonly #chains: ChainDraft[] = [];
+  readonly #chainOf = new Map<string, number>();
   readonly #computations: ComputationDraft[] = [];
   readonly #stepOf = new Map<string, number>();
   readonly #keyColumns = new Map<string, Dtype>();
@@ -149,9 +181,9 @@ class Draft {
   need(member: Member, feature: number): DraftSlot {
     const view = viewOf(this.#catalog, member.view);
     if (view.kind === 'featureView') {
-      const at = this.#lookup(member);
-      this.#order[at]!.features.add(feature);
-      return { from: 'lookup', at, feature };
+      const own = this.#stored(member, feature);
+      const fallbacks = fallbacksOf(this.#catalog, view, view.features[feature]!, member);
+      return fallbacks.length === 0 ? own : this.#chain(own, fallbacks);
     }
     const at = this.#computation(view);
     const { features } = this.#computations[at]!;
@@ -160,6 +192,32 @@ class Draft {
       for (const name of columnsOf(view.features[feature]!.expr)) this.#input(view, name);
     }
     return { from: 'computed', at, feature };
+  }
+
+  /** What is stored of a feature. */
+  #stored(member: Member, feature: number): StoredSlot {
+    const at = this.#lookup(member);
+    this.#order[at]!.features.add(feature);
+    return { from: 'lookup', at, feature };
+  }
+
+  #chain(own: StoredSlot, fallbacks: readonly FeatureUse[]): ChainSlot {
+    const levels = fallbacks.map(({ member, feature }) =>
+      this.#stored(member, featureIndex(featureViewOf(this.#catalog, member.view), feature)),
+    );
+    const identity = canonicalJson([own, levels]);
+    let chain = this.#chainOf.get(identity);
+    if (chain === undefined) {
+      chain = this.#chains.push({ levels: [own, ...levels] }) - 1;
+      this.#chainOf.set(identity, chain);
+    }
+    return { from: 'chain', chain };
+  }
+
+  /** The deepest look-up that a slot needs. */
+  #levelOf(slot: DraftSlot): number {
+    if (slot.from !== 'chain') return this.#order[slot.at]!.level;
+    return Math.max(...this.#chains[slot.chain]!.levels.map(({ at }) => this.#order[at]!.level));
   }
 
   #lookup(member: Member): number {
@@ -173,7 +231,7 @@ class Draft {
       }
       const via = featureViewOf(this.#catalog, origin.member.view);
       const slot = this.need(origin.member, featureIndex(via, origin.feature));
-      level = Math.max(level, this.#order[slot.at]!.level + 1);
+      level = Math.max(level, this.#levelOf(slot) + 1);
       return slot;
     });
     const identity = canonicalJson([view.name, keys]);
@@ -221,25 +279,30 @@ class Draft {
     // Computations that only others' views mention need not run.
     const kept = this.#computations.filter(({ features }) => features.size > 0);
     const computed = kept.map(({ features }) => [...features].sort((a, b) => a - b));
+    const stored = ({ at, feature }: StoredSlot): LookupSlot => ({
+      from: 'lookup',
+      lookup: at,
+      index: lookedUp[at]!.indexOf(feature),
+    });
     const place = <S extends RequestSlot>(slot: S | DraftSlot): Slot => {
-      if (slot.from === 'request') return slot;
-      if (slot.from === 'lookup') {
-        const index = lookedUp[slot.at]!.indexOf(slot.feature);
-        return { from: 'lookup', lookup: slot.at, index };
-      }
+      if (slot.from === 'request' || slot.from === 'chain') return slot;
+      if (slot.from === 'lookup') return stored(slot);
       const step = kept.indexOf(this.#computations[slot.at]!);
       return { from: 'computed', step, index: computed[step]!.indexOf(slot.feature) };
     };
 
+    const inChains = this.#chains.flatMap(({ levels }) => levels);
     const lookups = this.#order.map((draft, i): Lookup => {
       const program = compileView(this.#catalog, draft.view);
+      const unclear = inChains.some(({ at, feature }) => at === i && isNeverNull(program, feature));
       const features = lookedUp[i]!;
       return {
         program,
-        keys: draft.keys.map(place) as (RequestSlot | LookupSlot)[],
+        keys: draft.keys.map(place) as KeySlot[],
         features,
         dtypes: features.map((f) => program.view.features[f]!.dtype),
         defaults: features.map((f) => program.defaults[f]!),
+        tellsFound: unclear,
         level: draft.level,
       };
     });
@@ -272,10 +335,16 @@ class Draft {
       keyColumns: fields(this.#keyColumns),
       requestColumns: fields(requestColumns),
       lookups,
+      chains: this.#chains.map(({ levels }): Chain => {
+        const placed = levels.map(stored);
+        const { lookup, index } = placed[0]!;
+        const { dtypes, defaults } = lookups[lookup]!;
+        return { levels: placed, dtype: dtypes[index]!, default: defaults[index]! };
+      }),
       computations,
       outputs: drafted.map(({ slot, ...output }) => ({
         ...output,
-        from: place(slot) as LookupSlot | ComputedSlot,
+        from: place(slot) as Output['from'],
       })),
       depth: lookups.reduce((depth, { level }) => Math.max(depth, level + 1), 0),
     };

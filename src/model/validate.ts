@@ -10,6 +10,7 @@ import { canBeEventId } from './event_id.ts';
 import { MAX_COLUMNS, MAX_KEY_COLUMNS } from './limits.ts';
 import { Problems } from './problems.ts';
 import { rowSchemaOf } from './source_columns.ts';
+import { checkFallbacks } from './validate_fallbacks.ts';
 import { checkLookups } from './validate_lookups.ts';
 import { checkService } from './validate_members.ts';
 import { checkColumns } from './validate_names.ts';
@@ -23,6 +24,8 @@ export function validateCatalog(catalog: Catalog): void {
   for (const source of Object.values(catalog.sources)) checkSource(problems, source, catalog);
   for (const view of Object.values(catalog.featureViews)) checkFeatureView(problems, view, catalog);
   // What is built on something broken would only repeat what is wrong with that: one floor at a time.
+  problems.throwIfAny();
+  checkFallbacks(problems, catalog);
   problems.throwIfAny();
   for (const view of Object.values(catalog.onDemandViews))
     checkOnDemandView(problems, view, catalog);

@@ -1,9 +1,9 @@
 /** Validation of what a source looks up: the view, its feature, the key, and one level only. */
-import { featureIndex } from './catalog.ts';
+import { SamewiseError } from '../base/errors.ts';
+import { featureIndex, featureViewOf } from './catalog.ts';
 import type { Catalog, Source } from './definitions.ts';
 import type { Problems } from './problems.ts';
 import { checkDeclared, checkKeys } from './validate_view.ts';
-import { featureViewOf } from './view_program.ts';
 
 /**
  * Unknown or on-demand views and unknown features; `model/nested-lookup` for a view whose source looks up itself (one level
@@ -15,9 +15,16 @@ export function checkLookups(problems: Problems, source: Source, catalog: Catalo
     const where = { source: source.name, field: `lookups.${name}` };
     const view = problems.attempt(where, () => featureViewOf(catalog, viewName));
     if (view === undefined) continue;
-    problems.attempt(where, () =>
-      checkDeclared(dtype, view.features[featureIndex(view, feature)]!.dtype),
-    );
+    problems.attempt(where, () => {
+      const found = view.features[featureIndex(view, feature)]!;
+      checkDeclared(dtype, found.dtype);
+      if (found.fallbacks === undefined) return;
+      throw new SamewiseError(
+        'model/nested-lookup',
+        `${view.name}:${feature} has fallbacks, and what an event looks up is fixed when it arrives`,
+        { hint: 'look up the features themselves, and choose among them with coalesce' },
+      );
+    });
     // What the view itself gets wrong is said there.
     const from = catalog.sources[view.source];
     if (from !== undefined && from.lookups.length > 0) {

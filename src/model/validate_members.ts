@@ -2,9 +2,9 @@
 import type { Where } from '../base/errors.ts';
 import { type Dtype, printDtype, sameDtype } from '../types/dtype.ts';
 import { checkName, entityOf, featureIndex, findView, viewOf } from './catalog.ts';
-import type { Catalog, FeatureService, FeatureView, Member } from './definitions.ts';
+import type { Catalog, FeatureService, FeatureUse, FeatureView, Member } from './definitions.ts';
 import { MAX_LOOKUP_DEPTH, MAX_MEMBERS } from './limits.ts';
-import { featuresTaken, outputName, printRef } from './members.ts';
+import { fallbacksOf, featuresTaken, outputName, printRef } from './members.ts';
 import type { Problems } from './problems.ts';
 
 /** Checks one use of a view: that view and features exist, and that each key part comes from something of its type. */
@@ -86,6 +86,36 @@ function checkOrigins(
   });
 }
 
+/** Reports a feature of a valid use for which, with its fallbacks and their keys, more look-ups follow one another than may. */
+export function checkDepth(
+  problems: Problems,
+  catalog: Catalog,
+  use: FeatureUse,
+  where: Where,
+): void {
+  if (depthOf(catalog, use) <= MAX_LOOKUP_DEPTH) return;
+  problems.add(
+    'model/lookup-too-deep',
+    `with its fallbacks more than ${MAX_LOOKUP_DEPTH} look-ups follow one another`,
+    where,
+    'each costs a round trip: look the last one up in fewer steps',
+  );
+}
+
+/** How many look-ups follow one another at most until a feature is known, whatever stands in for it. */
+function depthOf(catalog: Catalog, { member, feature }: FeatureUse): number {
+  const view = viewOf(catalog, member.view);
+  // What an on-demand view uses was checked there.
+  if (view.kind === 'onDemandView') return 0;
+  const definition = view.features[featureIndex(view, feature)]!;
+  const uses = [
+    member,
+    ...fallbacksOf(catalog, view, definition, member).map((fallback) => fallback.member),
+  ];
+  const origins = uses.flatMap(({ keys }) => keys.filter(({ from }) => from === 'feature'));
+  return 1 + Math.max(0, ...origins.map((origin) => depthOf(catalog, origin as FeatureUse)));
+}
+
 /** Checks a service: its members, that no two outputs share a name, and that every column has one type. */
 export function checkService(problems: Problems, service: FeatureService, catalog: Catalog): void {
   const where = { service: service.name };
@@ -145,6 +175,7 @@ export function checkRow(
   for (const member of members) {
     const view = findView(catalog, member.view)!;
     for (const { name } of featuresTaken(view, member)) {
+      checkDepth(problems, catalog, { member, feature: name }, { ...where, view: view.name });
       const output = outputName(member, name);
       const ref = printRef(view.name, name);
       const folded = output.toLowerCase();

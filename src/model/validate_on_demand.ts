@@ -6,7 +6,7 @@ import type { Catalog, OnDemandView } from './definitions.ts';
 import { MAX_COLUMNS, MAX_FEATURES, MAX_MEMBERS } from './limits.ts';
 import { featuresTaken } from './members.ts';
 import type { Problems } from './problems.ts';
-import { checkMember } from './validate_members.ts';
+import { checkDepth, checkMember } from './validate_members.ts';
 import { checkColumns, checkFeatureNames } from './validate_names.ts';
 import { checkExpr } from './validate_view.ts';
 
@@ -37,7 +37,11 @@ export function checkOnDemandView(problems: Problems, view: OnDemandView, catalo
         'that name stands for the data of the request: rename the alias',
       );
     }
+    const found = problems.list.length;
     checkMember(problems, member, catalog, place);
+    if (problems.list.length > found) continue;
+    for (const { name } of featuresTaken(viewOf(catalog, member.view), member))
+      checkDepth(problems, catalog, { member, feature: name }, place);
   }
   const cycle = cycleThrough(view, catalog);
   if (cycle !== null) {

@@ -1,5 +1,4 @@
 /** A feature view made ready to run: which columns to scan, how rows become inputs, and what its timelines look like. */
-import { SamewiseError } from '../base/errors.ts';
 import { canonicalJson } from '../base/hash.ts';
 import { compile, type Program, typeOf } from '../expr/index.ts';
 import type { Expr } from '../expr/ir.ts';
@@ -7,9 +6,9 @@ import type { Layout } from '../timeline/layout.ts';
 import type { Schema } from '../types/batch.ts';
 import type { Dtype } from '../types/dtype.ts';
 import { coerce, type Scalar } from '../types/scalar.ts';
-import { entityOf, featureIndex, sourceOf, viewOf } from './catalog.ts';
+import { entityOf, featureIndex, featureViewOf, sourceOf } from './catalog.ts';
 import type { Catalog, Entity, FeatureView, Source } from './definitions.ts';
-import { fingerprint } from './fingerprint.ts';
+import { pagesIdOf } from './fingerprint.ts';
 import { lookupsUsedBy, rowSchemaOf, sourceColumnsOf } from './source_columns.ts';
 
 /** A looked-up column that a view uses: which feature of which view, under which key. */
@@ -28,7 +27,7 @@ export interface ViewProgram {
   readonly view: FeatureView;
   readonly source: Source;
   readonly entity: Entity;
-  /** Short id of this version of the view, 16 hex characters: the prefix of its pages. */
+  /** Short id of what this version of the view keeps, 16 hex characters: the prefix of its pages (see `pagesIdOf`). */
   readonly id: string;
   /** Types of the entity's key, in its order. */
   readonly keyDtypes: readonly Dtype[];
@@ -58,7 +57,7 @@ export function compileView(catalog: Catalog, viewName: string): ViewProgram {
   const { layout, inputs } = layoutOf(view, source);
   const sourceColumns = sourceColumnsOf(view, source);
   // Before its look-ups are compiled: a view that would look itself up has no fingerprint, and ends here.
-  const id = fingerprint(view, catalog).slice(0, 16);
+  const id = pagesIdOf(view, catalog);
   const needed = new Set(sourceColumns);
   const lookups = lookupsOf(catalog, view, source);
   for (const { name } of lookups) needed.add(name);
@@ -88,17 +87,6 @@ function lookupsOf(catalog: Catalog, view: FeatureView, source: Source): ColumnL
     const { name, dtype, keys, feature } = lookup;
     return { name, dtype, keys, program, feature: featureIndex(program.view, feature) };
   });
-}
-
-/** The feature view of that name; `model/not-a-feature-view` for an on-demand view, which keeps nothing. */
-export function featureViewOf(catalog: Catalog, name: string): FeatureView {
-  const view = viewOf(catalog, name);
-  if (view.kind === 'featureView') return view;
-  throw new SamewiseError(
-    'model/not-a-feature-view',
-    `${name} is an on-demand view: it is computed at each read and keeps no values`,
-    { where: { view: name }, hint: 'name a feature view' },
-  );
 }
 
 function layoutOf(view: FeatureView, source: Source): { layout: Layout; inputs: Expr[] } {

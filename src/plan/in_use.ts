@@ -77,6 +77,8 @@ function namesUsed(definition: Definition, catalog: Catalog): string[] {
   switch (definition.kind) {
     case 'featureView':
       names.push(`entity/${definition.entity}`, `source/${definition.source}`);
+      for (const { fallbacks = [] } of definition.features)
+        for (const { member } of fallbacks) addMember(member);
       break;
     case 'source':
       names.push(...definition.lookups.map(({ view }) => `featureView/${view}`));

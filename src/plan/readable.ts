@@ -157,7 +157,9 @@ function putFeatures(
     else {
       put(`${path}.aggregate`, printAggregate(feature));
       put(`${path}.window`, printWindow(feature));
+      put(`${path}.fallbacks`, printFallbacks(feature));
       put(`${path}.freshness`, duration(feature.freshnessUs));
+      put(`${path}.whenStale`, feature.whenStale ?? null);
     }
     put(`${path}.dtype`, printDtype(feature.dtype));
     put(`${path}.default`, printDefault(feature));
@@ -172,8 +174,21 @@ export function printFeature(feature: Feature | OnDemandFeature): string {
     'expr' in feature
       ? printExpr(feature.expr)
       : `${printAggregate(feature)} ${printWindow(feature)}`;
-  const fallback = printDefault(feature);
-  return `${what} → ${printDtype(feature.dtype)}${fallback === null ? '' : ` default ${fallback}`}`;
+  const fallbacks = 'expr' in feature ? null : printFallbacks(feature);
+  const filler = printDefault(feature);
+  return [
+    `${what} → ${printDtype(feature.dtype)}`,
+    ...(fallbacks === null ? [] : [`or else ${fallbacks}`]),
+    ...(filler === null ? [] : [`default ${filler}`]),
+  ].join(' ');
+}
+
+/** `segment_spending:avg_amount_7d by segment of (profile: segment by customer_id), then …`; null: there are none. */
+export function printFallbacks({ fallbacks }: Feature): string | null {
+  if (fallbacks === undefined) return null;
+  return fallbacks
+    .map(({ member, feature }) => `${printRef(member.view, feature)}${printKeys(member)}`)
+    .join(', then ');
 }
 
 function printDefault(feature: { readonly default: unknown }): string | null {
@@ -201,13 +216,16 @@ function printWindow({ window }: Feature): string {
 /** `customer_spending: avg_amount_7d, tx_count_1d by customer_id as mine`. */
 function printMember(member: Member): string {
   const features = member.features === null ? 'all' : member.features.join(', ');
+  return `${member.view}: ${features}${printKeys(member)}${member.as === null ? '' : ` as ${member.as}`}`;
+}
+
+function printKeys(member: Member): string {
   const keys = member.keys.map((origin) =>
     origin.from === 'column'
       ? origin.column
       : `${origin.feature} of (${printMember(origin.member)})`,
   );
-  const by = keys.length === 0 ? '' : ` by ${keys.join(', ')}`;
-  return `${member.view}: ${features}${by}${member.as === null ? '' : ` as ${member.as}`}`;
+  return keys.length === 0 ? '' : ` by ${keys.join(', ')}`;
 }
 
 /** `profile:city by customer_id → string`. */

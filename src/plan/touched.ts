@@ -19,7 +19,7 @@ export interface Users {
   readonly catalog: Catalog;
   /** By `kind/name`: what refers to it directly. */
   readonly objects: ReadonlyMap<string, readonly DefinitionRef[]>;
-  /** By `view:feature`: the on-demand features that read it, or a key of what they read. */
+  /** By `view:feature`: the features that read it, or a key of what they read, on demand or as a fallback. */
   readonly features: ReadonlyMap<string, readonly string[]>;
 }
 
@@ -41,6 +41,11 @@ export function usersIn(catalog: Catalog): Users {
       }
     }
   }
+  for (const view of Object.values(catalog.featureViews))
+    for (const { name, fallbacks = [] } of view.features)
+      for (const { member, feature } of fallbacks)
+        for (const ref of [printRef(member.view, feature), ...keyFeatures(member)])
+          append(features, ref, printRef(view.name, name));
   return { catalog, objects, features };
 }
 
@@ -67,7 +72,7 @@ function closure<T>(start: Iterable<T>, next: (at: T) => readonly T[] | undefine
 }
 
 /** Fields that may change without a change of meaning. */
-const NOT_MEANING = /^(owner|description|tags\..*|freshness|lateness|model)$/;
+const NOT_MEANING = /^(owner|description|tags\..*|freshness|whenStale|lateness|model)$/;
 
 /**
  * What a change touches beside itself. `changed` has the `kind/name` of everything that gets another version: of what

@@ -1,27 +1,23 @@
 /** A plan made ready for many requests: what a request gives, which look-ups share a key, what only on-demand views need. */
 import { canonicalJson } from '../base/hash.ts';
 import type { Catalog, Member } from '../model/definitions.ts';
-import { type Lookup, planService, type ServicePlan } from '../model/index.ts';
+import { type Lookup, type LookupSlot, planService, type ServicePlan } from '../model/index.ts';
 import type { Schema } from '../types/batch.ts';
-import type { Scalar } from '../types/scalar.ts';
+import { type StoredSource, storedSource } from './stand_in.ts';
 
 /** Look-ups of one level that have the same key parts: their key is encoded once. */
 export interface KeyGroup {
   readonly keys: Lookup['keys'];
   /** Of each key part that comes from the request: its position in `inputs`, else −1. */
   readonly inputs: readonly number[];
+  /** Of each key part that comes from a look-up. */
+  readonly stored: readonly (StoredSource | null)[];
   /** Positions in the plan's look-ups. */
   readonly lookups: readonly number[];
 }
 
-/** Where an output comes from, all of one shape: it is looked at for every value. */
-export interface OutputSource {
-  /** Position of the look-up; −1: it is computed. */
-  readonly lookup: number;
-  /** Position among the look-up's features, or among the computed outputs. */
-  readonly index: number;
-  /** What stands for a stored null. */
-  readonly default: Scalar | null;
+/** Where an output comes from. */
+export interface OutputSource extends StoredSource {
   /** The look-ups that it is made from, not counting those that only gave a key to another. */
   readonly needs: readonly number[];
 }
@@ -60,6 +56,12 @@ export function compileMembers(
   const inputs = [...plan.keyColumns, ...plan.requestColumns];
   const positionOf = new Map(inputs.map((field, i) => [field.name, i]));
   const computed = plan.outputs.filter(({ from }) => from.from === 'computed');
+  const read = plan.computations.flatMap(({ inputs }) =>
+    inputs.flatMap(({ slot }): readonly LookupSlot[] => {
+      if (slot.from === 'chain') return plan.chains[slot.chain]!.levels;
+      return slot.from === 'lookup' ? [slot] : [];
+    }),
+  );
   let computedSeen = 0;
   return {
     name,
@@ -71,24 +73,26 @@ export function compileMembers(
     computed: computed.length === 0 ? null : { ...plan, outputs: computed },
     sources: plan.outputs.map(({ from }) =>
       from.from === 'computed'
-        ? { lookup: -1, index: computedSeen++, default: null, needs: needsOf(plan, from.step) }
-        : {
-            lookup: from.lookup,
-            index: from.index,
-            default: plan.lookups[from.lookup]!.defaults[from.index]!,
-            needs: [from.lookup],
-          },
+        ? {
+            lookup: -1,
+            index: computedSeen++,
+            default: plan.computations[from.step]!.defaults[from.index]!,
+            fallbacks: [],
+            needs: needsOf(plan, from.step),
+          }
+        : outputSource(storedSource(plan, from)),
     ),
     computedFrom: plan.lookups.map(({ features }, lookup) =>
       features.map((_, index) =>
-        plan.computations.some((computation) =>
-          computation.inputs.some(
-            ({ slot }) => slot.from === 'lookup' && slot.lookup === lookup && slot.index === index,
-          ),
-        ),
+        read.some((slot) => slot.lookup === lookup && slot.index === index),
       ),
     ),
   };
+}
+
+/** What stands in for a value is needed only where the value is not there, which statuses tell. */
+function outputSource(source: StoredSource): OutputSource {
+  return { ...source, needs: [source.lookup] };
 }
 
 /** The look-ups that a computation reads, itself or through others. */
@@ -96,6 +100,7 @@ function needsOf(plan: ServicePlan, step: number): number[] {
   const slots = plan.computations[step]!.inputs.map(({ slot }) => slot);
   const needs = slots.flatMap((slot) => {
     if (slot.from === 'lookup') return [slot.lookup];
+    if (slot.from === 'chain') return plan.chains[slot.chain]!.levels.map(({ lookup }) => lookup);
     return slot.from === 'computed' ? needsOf(plan, slot.step) : [];
   });
   return [...new Set(needs)];
@@ -110,6 +115,7 @@ function levelsOf(plan: ServicePlan, positionOf: ReadonlyMap<string, number>): K
     groups.set(identity, {
       keys,
       inputs: keys.map((slot) => (slot.from === 'request' ? positionOf.get(slot.column)! : -1)),
+      stored: keys.map((slot) => (slot.from === 'request' ? null : storedSource(plan, slot))),
       lookups: [...(group?.lookups ?? []), position],
     });
   });

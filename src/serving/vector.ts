@@ -6,7 +6,8 @@ import type { InstantUs } from '../base/time.ts';
 import { type Assembled, assemble, type Status } from '../model/index.ts';
 import type { MaybePromise, OnlineStore } from '../online/contract.ts';
 import type { Column } from '../types/column.ts';
-import { ColumnBuilder, scalarAt } from '../types/column.ts';
+import { ColumnBuilder, columnOf, scalarAt } from '../types/column.ts';
+import { int64 } from '../types/dtype.ts';
 import { encodeKey } from '../types/key.ts';
 import type { Scalar } from '../types/scalar.ts';
 import {
@@ -18,6 +19,7 @@ import {
   unknownEntity,
 } from './pages.ts';
 import type { KeyGroup, ServiceProgram } from './service_program.ts';
+import { computedStatus, storedStatus, storedValue } from './stand_in.ts';
 
 /** One entity's request: values in the order of the program's `inputs`, in their types. A null key part is an unknown entity. */
 export type RequestRow = readonly (Scalar | null)[];
@@ -51,21 +53,21 @@ export class Vectors {
     return this.#pages.map((pages) => pages[row]!);
   }
 
-  /** The value, with the feature's default in place of null. */
+  /** The value, with the feature's fallbacks and default in place of one that is missing. */
   value(row: number, output: number): Scalar | null {
     const source = this.program.sources[output]!;
     if (this.partial && this.#isTimedOut(row, output)) return null;
     if (source.lookup < 0) return scalarAt(this.#computed!.columns[source.index]!, row);
-    return this.#pages[source.lookup]![row]!.values[source.index] ?? source.default;
+    return storedValue(this.#pages, row, source);
   }
 
-  /** What is known of the value before its default. */
+  /** What is known of the value. */
   status(row: number, output: number): Status {
-    const { lookup, index } = this.program.sources[output]!;
+    const source = this.program.sources[output]!;
     if (this.partial && this.#isTimedOut(row, output)) return 'TIMED_OUT';
-    if (lookup >= 0) return this.#pages[lookup]![row]!.statuses[index]!;
-    const raw = this.#computed!.raw[index]!;
-    return raw.validity !== null && raw.validity[row] === 0 ? 'NULL_VALUE' : 'PRESENT';
+    return source.lookup < 0
+      ? computedStatus(this.#computed!.raw[source.index]!, row, source)
+      : storedStatus(this.#pages, row, source);
   }
 
   /** When the newest event of the entity before T happened; null if there is none, and for computed outputs. */
@@ -207,8 +209,7 @@ export class VectorReading {
         const part =
           slot.from === 'request'
             ? this.#rows[row]![group.inputs[i]!]!
-            : (this.#pages[slot.lookup]![row]!.values[slot.index] ??
-              lookups[slot.lookup]!.defaults[slot.index]!);
+            : storedValue(this.#pages, row, group.stored[i]!);
         parts[i] = part;
         known &&= part !== null;
       }
@@ -248,7 +249,7 @@ function compute(
     columns[name] = builder.finish();
   });
   // Columns that no computation reads stay holes: nobody looks at them.
-  const looked = computed.lookups.map(({ dtypes }, lookup) => {
+  const looked = computed.lookups.map(({ dtypes, tellsFound }, lookup) => {
     const built: Column[] = [];
     dtypes.forEach((dtype, index) => {
       if (!computedFrom[lookup]![index]) return;
@@ -256,6 +257,11 @@ function compute(
       for (const page of pages[lookup]!) builder.push(page.values[index]!);
       built[index] = builder.finish();
     });
+    if (tellsFound)
+      built[dtypes.length] = columnOf(
+        int64,
+        pages[lookup]!.map(({ eventTimeUs }) => (eventTimeUs === null ? 0n : 1n)),
+      );
     return built;
   });
   return assemble(computed, looked, { length: rows.length, columns });

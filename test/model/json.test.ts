@@ -75,7 +75,7 @@ test('random views come back as they were', () => {
 
 test('what cannot be read is told apart', () => {
   const text = definitionToJson(definitions[0]!);
-  assert.throws(() => definitionFromJson(text.replace('"ir":1', '"ir":3')), {
+  assert.throws(() => definitionFromJson(text.replace('"ir":1', '"ir":4')), {
     code: 'model/unknown-ir-version',
   });
   for (const bad of ['', '{', 'null', '[]', '{}', '{"ir":1}', '{"ir":1,"kind":"table"}'])

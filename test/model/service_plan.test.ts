@@ -18,9 +18,12 @@ const plan = planService(catalog, members);
 const summary = ({ lookups }: ServicePlan) =>
   lookups.map(({ program, keys, features, level }) => ({
     view: program.view.name,
-    keys: keys.map((k) =>
-      k.from === 'request' ? k.column : `${k.lookup}:${lookups[k.lookup]!.features[k.index]}`,
-    ),
+    keys: keys.map((k) => {
+      if (k.from === 'chain') return `chain ${k.chain}`;
+      return k.from === 'request'
+        ? k.column
+        : `${k.lookup}:${lookups[k.lookup]!.features[k.index]}`;
+    }),
     features: features.map((f) => program.view.features[f]!.name),
     level,
   }));

@@ -214,7 +214,7 @@ test('what was done is counted', async () => {
   const value = (text: string, line: RegExp) => Number(line.exec(text)?.[1] ?? 0);
   const notFound = /samewise_values_read_total\{status="NOT_FOUND"\} (\d+)/;
   const before = (await call('GET', '/metrics')).text;
-  await call('GET', '/api/v1/features/online?entity=customer&id=404&features=count_1d,total');
+  await call('GET', '/api/v1/features/online?entity=customer&id=404&features=count_1d,mean_7d');
   await call('GET', '/api/v1/features/online?entity=customer&id=7&features=nope');
   const { text } = await call('GET', '/metrics');
   assert.equal(value(text, notFound) - value(before, notFound), 2);

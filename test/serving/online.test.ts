@@ -87,11 +87,17 @@ test('an unknown entity has the value of an empty history', async () => {
     'spending:note': 'nothing',
     last_3: [],
   });
-  assert.deepEqual(new Set(Object.values(body.statuses)), new Set(['NOT_FOUND']));
+  assert.deepEqual(body.statuses, {
+    count_1d: 'NOT_FOUND',
+    mean_7d: 'NOT_FOUND',
+    total: 'DEFAULTED',
+    'spending:note': 'DEFAULTED',
+    last_3: 'NOT_FOUND',
+  });
   assert.deepEqual(new Set(Object.values(body.event_times)), new Set([null]));
 });
 
-test('a default stands in for null while the status tells the truth', async () => {
+test('a default stands in for every null, and the status says so', async () => {
   const names = 'spending:note,profile:note,total';
   const seven = await get(`entity=customer&id=7&features=${names}`);
   assert.deepEqual(seven.body.features, {
@@ -99,15 +105,19 @@ test('a default stands in for null while the status tells the truth', async () =
     'profile:note': null,
     total: 20.1,
   });
-  assert.equal(seven.body.statuses['spending:note'], 'NULL_VALUE');
+  assert.deepEqual(seven.body.statuses, {
+    'spending:note': 'DEFAULTED',
+    'profile:note': 'NULL_VALUE',
+    total: 'PRESENT',
+  });
   const old = await get(`entity=customer&id=${BIG}&features=${names}`);
   assert.deepEqual(old.body.features, {
     'spending:note': 'nothing',
     'profile:note': '日本',
     total: 0,
   });
-  assert.equal(old.body.statuses['spending:note'], 'OUTSIDE_MAX_AGE');
-  assert.equal(old.body.statuses.total, 'NULL_VALUE');
+  assert.equal(old.body.statuses['spending:note'], 'DEFAULTED');
+  assert.equal(old.body.statuses.total, 'DEFAULTED');
 });
 
 test('keys beyond 2^53 are exact, in and out', async () => {

@@ -95,7 +95,7 @@ test('with full, statuses and event times come beside', async () => {
     full: true,
   });
   assert.equal(body.statuses[0].amount_to_mean, 'PRESENT');
-  assert.equal(body.statuses[0].note, 'NULL_VALUE');
+  assert.equal(body.statuses[0].note, 'DEFAULTED');
   assert.equal(body.event_times[0].count_1d, '2024-03-09T13:00:00.000001Z');
   assert.equal(body.event_times[0].home_city_mean, '2024-03-09T13:00:00.000001Z');
   assert.equal(body.event_times[0].amount_to_mean, null);

@@ -181,6 +181,7 @@ function lookupOf(columns: readonly ColumnLookup[]): Lookup {
     features,
     dtypes: features.map((feature) => program.view.features[feature]!.dtype),
     defaults: features.map((feature) => program.defaults[feature]!),
+    tellsFound: false,
     level: 0,
   };
 }

@@ -4,7 +4,13 @@
  */
 import type { Window } from '../../aggregate/window.ts';
 import { SamewiseError } from '../../base/errors.ts';
-import type { Catalog, Lookup, RequestSlot } from '../../model/index.ts';
+import {
+  type Catalog,
+  type Lookup,
+  type RequestSlot,
+  sweptFeatures,
+  sweptLayout,
+} from '../../model/index.ts';
 import type { Knowledge } from '../../timeline/index.ts';
 import type { Batch, Schema } from '../../types/batch.ts';
 import type { Column } from '../../types/column.ts';
@@ -165,10 +171,11 @@ async function sweepAll(
 
 function jobOf(
   { catalog, knowledge }: InMemoryRequest,
-  { program, features, keys }: Lookup,
+  lookup: Lookup,
   labels: Batch,
   history: Batch,
 ): SweepJob {
+  const { program, keys } = lookup;
   const columns: Record<string, Column> = { t: labels.columns[TIME]! };
   keys.forEach((slot, i) => {
     columns[`k${i}`] = labels.columns[keyName((slot as RequestSlot).column)]!;
@@ -178,13 +185,14 @@ function jobOf(
   return {
     catalog,
     view: program.view.name,
-    features,
+    features: sweptFeatures(lookup),
     knowledge,
     labels: { length: labels.length, columns },
     history: { length: history.length, columns: Object.fromEntries(read) },
   };
 }
 
-function windowsOf({ program, features }: Lookup): Window[] {
-  return features.map((feature) => program.layout.reads[feature]!.window);
+function windowsOf(lookup: Lookup): Window[] {
+  const { reads } = sweptLayout(lookup.program, sweptFeatures(lookup));
+  return reads.map(({ window }) => window);
 }

@@ -12,7 +12,7 @@ export interface SweepJob {
   readonly catalog: Catalog;
   /** A view of an append-only source. */
   readonly view: string;
-  /** Which of its features, by index. */
+  /** Which of its features, as `sweptFeatures` names them. */
   readonly features: readonly number[];
   readonly knowledge: Knowledge;
   /** T `t` in microseconds and key parts `k…`, in label order. */
@@ -23,7 +23,7 @@ export interface SweepJob {
 
 /** What a look-up gives in the order of key and T. */
 export interface InOrder {
-  /** A column for each feature, before defaults. */
+  /** A column for each of the features asked for, before defaults. */
   readonly columns: readonly Column[];
   /** Which row of them each label's is; null: that of its number. */
   readonly places: Int32Array | null;

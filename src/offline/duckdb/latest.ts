@@ -27,6 +27,7 @@ export function isLatestOnly({
     knowledge === 'final' &&
     !source.mutable &&
     view.where === null &&
+    !lookup.tellsFound &&
     lookup.features.every((at) => {
       const { aggregate, input, window } = view.features[at]!;
       const { delayUs, hopUs, sinceStartOf, last } = window;

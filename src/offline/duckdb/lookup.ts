@@ -5,7 +5,7 @@
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { type Window, windowEnd, windowReach } from '../../aggregate/window.ts';
 import type { InstantUs } from '../../base/time.ts';
-import type { Catalog, Lookup } from '../../model/index.ts';
+import { type Catalog, type Lookup, sweptFeatures } from '../../model/index.ts';
 import type { Knowledge } from '../../timeline/index.ts';
 import { float64 } from '../../types/dtype.ts';
 import { type Engine, name, rowsOf, withConnection } from './engine.ts';
@@ -56,7 +56,7 @@ export interface LookupRequest {
   readonly onLabels: (rows: number) => void;
 }
 
-/** Fills `out` with the look-up's features, in the order of `lookup.features`, before defaults. */
+/** Fills `out` with what `sweptFeatures` names of the look-up, before defaults. */
 export async function lookUp(request: LookupRequest, out: Scatter): Promise<readonly string[]> {
   const { engine, signal } = request;
   return withConnection(engine, signal, (labels) =>
@@ -73,7 +73,7 @@ export async function lookUp(request: LookupRequest, out: Scatter): Promise<read
           throw await scan.explain(connection, error);
         }
       }
-      const question = questionOf(program, lookup.features, knowledge);
+      const question = questionOf(program, sweptFeatures(lookup), knowledge);
       const windows = question.layout.reads.map(({ window }) => window);
       const range = await readRange(labels, asked, windows, request.through);
       if (out.rows === 0) return scan.files;
@@ -106,7 +106,7 @@ export async function lookUp(request: LookupRequest, out: Scatter): Promise<read
                 {
                   catalog: request.catalog,
                   view: program.view.name,
-                  features: lookup.features,
+                  features: sweptFeatures(lookup),
                   knowledge,
                 },
                 { labels: askedParts(request, labels), history: scanParts(events) },

@@ -16,7 +16,7 @@ export interface Job {
   readonly catalog: Catalog;
   /** A view of an append-only source. */
   readonly view: string;
-  /** Which of its features, by index. */
+  /** Which of its features, as `sweptFeatures` names them. */
   readonly features: readonly number[];
   readonly knowledge: Knowledge;
 }

@@ -3,7 +3,7 @@
  * from, so that threads without an engine can do it.
  */
 import { aggregateFor } from '../../aggregate/index.ts';
-import type { ViewProgram } from '../../model/index.ts';
+import { sweptLayout, type ViewProgram } from '../../model/index.ts';
 import {
   type Knowledge,
   type Layout,
@@ -31,14 +31,13 @@ export interface Question {
   readonly knowledge: Knowledge;
 }
 
-/** What some of a view's features, by index, ask. */
+/** What some of a view's features ask, given as `sweptFeatures` does. */
 export function questionOf(
-  { keyDtypes, layout }: ViewProgram,
+  program: ViewProgram,
   features: readonly number[],
   knowledge: Knowledge,
 ): Question {
-  const reads = features.map((feature) => layout.reads[feature]!);
-  return { keyDtypes, layout: { ...layout, reads }, knowledge };
+  return { keyDtypes: program.keyDtypes, layout: sweptLayout(program, features), knowledge };
 }
 
 /** Some labels' values. */

@@ -8,6 +8,7 @@ import {
   keyColumnsOf,
   planService,
   type ServicePlan,
+  sweptDtypes,
   type ViewProgram,
 } from '../../model/index.ts';
 import type { Batch, Schema } from '../../types/batch.ts';
@@ -124,7 +125,7 @@ class TrainingRun {
     checkNames(plan, labels);
     this.#blockRows = blockRowsOf(labels.rows, [
       ...this.#requestSchema().map(({ dtype }) => dtype),
-      ...plan.lookups.flatMap(({ dtypes }) => dtypes),
+      ...plan.lookups.flatMap(sweptDtypes),
     ]);
     if (this.#needsRequest()) this.#asked = await this.#loadRequest(labels);
     await this.#lookUpAll(labels);
@@ -207,7 +208,7 @@ class TrainingRun {
   async #lookUpAll(labels: Labels): Promise<void> {
     const { lookups, depth } = this.#plan;
     lookups.forEach((lookup, i) => {
-      this.#looked.push(this.#scatter(labels.rows, [...lookup.dtypes], `lookup-${i}`));
+      this.#looked.push(this.#scatter(labels.rows, [...sweptDtypes(lookup)], `lookup-${i}`));
     });
     const threads = await this.#threads();
     const done = new Set<number>();
