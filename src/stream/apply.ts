@@ -100,10 +100,11 @@ function updateOf(
     throw MISSING;
   };
   try {
-    const { positions } = changes;
-    const reached = positions && new Map([[positions.partition, positions.ofKey[key]!]]);
+    const reached = new Map<string, bigint>();
+    for (const [partition, ofKey] of changes.positions)
+      if (ofKey[key]! !== null) reached.set(partition, ofKey[key]!);
     const stored = { head: head?.bytes, block };
-    return applyChanges(program.layout, stored, changesOfKey(changes, key), reached ?? undefined);
+    return applyChanges(program.layout, stored, changesOfKey(changes, key), reached);
   } catch (error) {
     if (missing.length > 0) return missing;
     return located(error, program, changes.keys[key]!);

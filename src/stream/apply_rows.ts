@@ -15,31 +15,50 @@ import {
   writePlaces,
 } from './row_index.ts';
 
+/** Rows of a batch from number `first` on. */
+export interface BatchPart {
+  readonly batch: ReadBatch;
+  readonly first: number;
+}
+
 export interface AppliedRows {
   readonly rows: number;
-  /** Pages that are others now. */
+  /** Pages that are others now. What is written for several parts at once counts for the first of them. */
   readonly keys: number;
   readonly keyless: number;
   readonly failed: readonly { readonly rows: number; readonly error: SamewiseError }[];
 }
 
-/** Applies the rows from number `first` on, without those that are late; the same ones again change nothing. */
+/**
+ * Applies the rows of all parts without those that are late; the same ones again change nothing. A page that has rows of several of
+ * them is written once. Says of each part what became of it.
+ */
 export async function applyRows(
   online: OnlineStore,
   program: ViewProgram,
-  batch: ReadBatch,
-  first: number,
-): Promise<AppliedRows> {
-  const evaluated = evaluate(program, batch.rows);
-  const failed = [...evaluated.failed]
-    .filter(([row]) => row >= first)
-    .map(([, error]) => ({ rows: 1, error }));
-  const { written, failedKeys } = program.source.mutable
-    ? await applyMutable(online, program, batch, evaluated, first)
-    : await applyAppended(online, program, batch, evaluated, first);
-  failed.push(...failedKeys);
-  const rows = batch.rows.length - first;
-  return { rows, keys: written, keyless: evaluated.keyless, failed };
+  parts: readonly BatchPart[],
+): Promise<AppliedRows[]> {
+  const all = parts.map((part) => ({ ...part, evaluated: evaluate(program, part.batch.rows) }));
+  const written: Written[] = [];
+  // What a table's row was before is looked up once the changes before it are in.
+  if (program.source.mutable)
+    for (const part of all) written.push(await applyMutable(online, program, part));
+  else written.push(await applyAppended(online, program, all));
+  return all.map(({ batch, first, evaluated }, i) => {
+    const ownFailed = [...evaluated.failed]
+      .filter(([row]) => row >= first)
+      .map(([, error]) => ({ rows: 1, error }));
+    return {
+      rows: batch.rows.length - first,
+      keys: written[i]?.written ?? 0,
+      keyless: evaluated.keyless,
+      failed: [...ownFailed, ...(written[i]?.failedKeys ?? [])],
+    };
+  });
+}
+
+interface EvaluatedPart extends BatchPart {
+  readonly evaluated: Evaluated;
 }
 
 interface Written {
@@ -50,16 +69,22 @@ interface Written {
 async function applyAppended(
   online: OnlineStore,
   program: ViewProgram,
-  batch: ReadBatch,
-  evaluated: Evaluated,
-  first: number,
+  parts: readonly EvaluatedPart[],
 ): Promise<Written> {
-  const { late, retract } = batch;
-  const { taken } = evaluated;
-  const changes = changesOfRows(batch.partition, { ...batch, ...evaluated }, (row) => {
-    if (row < first || late?.[row] === 1) return false;
-    return taken === null || taken[row] === 1 || retract?.[row] === 1;
-  });
+  const changes = changesOfRows(
+    parts.map(({ batch, first, evaluated }) => {
+      const { late, retract } = batch;
+      const passes = evaluated.taken;
+      return {
+        ...batch,
+        ...evaluated,
+        taken: (row) => {
+          if (row < first || late?.[row] === 1) return false;
+          return passes === null || passes[row] === 1 || retract?.[row] === 1;
+        },
+      };
+    }),
+  );
   const { written, failed } = await applyToPages(online, program, changes);
   const failedKeys = failed.map(({ key, error }) => ({
     rows: changes.starts[key + 1]! - changes.starts[key]!,
@@ -82,9 +107,7 @@ interface RowHistory {
 async function applyMutable(
   online: OnlineStore,
   program: ViewProgram,
-  batch: ReadBatch,
-  evaluated: Evaluated,
-  first: number,
+  { batch, first, evaluated }: EvaluatedPart,
 ): Promise<Written> {
   const { timeUs, arrivalUs, retract, positions } = batch;
   const { keys, keyOf, taken, columns, failed } = evaluated;

@@ -1,7 +1,8 @@
 /** Changes of many timelines, in columns, one key after the other. */
 import type { Changes } from '../timeline/index.ts';
+import { gatherEvents } from '../timeline/rows.ts';
 import { type Column, gather } from '../types/column.ts';
-import { sliceColumn } from './columns.ts';
+import { joinColumns, sliceColumn } from './columns.ts';
 import { nameOfKey } from './evaluate.ts';
 
 /** Key i has changes starts[i] to starts[i + 1]; no key has none. */
@@ -9,8 +10,8 @@ export interface KeyedChanges {
   readonly keys: readonly Uint8Array[];
   readonly starts: Int32Array;
   readonly changes: Changes;
-  /** Of each key: the partition's highest position among its changes. Null: they come from no log. */
-  readonly positions: { readonly partition: string; readonly ofKey: readonly bigint[] } | null;
+  /** By partition, of each key: the highest position among its changes; null: none is of the partition. Empty: they come from no log. */
+  readonly positions: ReadonlyMap<string, readonly (bigint | null)[]>;
 }
 
 /** One change of one timeline. `row`: of the evaluated columns; −1 for a retract, which has no values. */
@@ -23,9 +24,11 @@ export interface Change {
   readonly position: bigint;
 }
 
-/** Rows of a batch, sorted by key. */
+/** Some rows of a partition, in the order of the log, and whose they are. */
 export interface RowsOfKeys {
+  readonly partition: string;
   readonly keys: readonly Uint8Array[];
+  /** −1: nobody's. */
   readonly keyOf: Int32Array;
   readonly timeUs: Float64Array;
   readonly arrivalUs: Float64Array;
@@ -33,50 +36,133 @@ export interface RowsOfKeys {
   readonly retract: Uint8Array | null;
   readonly columns: readonly Column[];
   readonly positions: readonly bigint[];
+  /** Whether the row is one to apply. */
+  readonly taken: (row: number) => boolean;
 }
 
-/** The rows for which `taken` holds as changes of their keys, in the order of the rows within each. */
-export function changesOfRows(
-  partition: string,
-  rows: RowsOfKeys,
-  taken: (row: number) => boolean,
-): KeyedChanges {
-  const { keyOf, retract } = rows;
-  const counts = new Int32Array(rows.keys.length);
-  const chosen: number[] = [];
-  for (let row = 0; row < keyOf.length; row++) {
-    if (keyOf[row]! < 0 || !taken(row)) continue;
-    counts[keyOf[row]!]!++;
-    chosen.push(row);
-  }
+/** The rows of all parts as changes of their keys, in the order of the parts and of their rows within each. */
+export function changesOfRows(parts: readonly RowsOfKeys[]): KeyedChanges {
+  const { keys, numbers } = numbered(parts);
+  const { starts, order } = sortedByKey(parts, numbers, keys.length);
+  const all = joined(parts);
+  const changes = gatherEvents(all, order);
+  const retract = all.retract && gatherFlags(all.retract, order);
+  return {
+    keys,
+    starts,
+    // What a retract says besides its event does not count.
+    changes: retract?.includes(1)
+      ? { ...changes, columns: withoutValues(all.columns, order, retract), retract }
+      : { ...changes, retract },
+    positions: furthestOf(parts, numbers, keys.length),
+  };
+}
+
+/** The distinct keys of rows that are taken, and for each part and row its number; −1: none. */
+function numbered(parts: readonly RowsOfKeys[]): {
+  keys: readonly Uint8Array[];
+  numbers: Int32Array[];
+} {
   const keys: Uint8Array[] = [];
-  const starts: number[] = [0];
-  const next = new Int32Array(counts.length);
-  for (let key = 0; key < counts.length; key++) {
-    if (counts[key] === 0) continue;
-    next[key] = starts.at(-1)!;
-    keys.push(rows.keys[key]!);
-    starts.push(starts.at(-1)! + counts[key]!);
+  const known = new Map<string, number>();
+  const numbers = parts.map((part) => {
+    const own = new Int32Array(part.keys.length).fill(-1);
+    return part.keyOf.map((key, row) => {
+      if (key < 0 || !part.taken(row)) return -1;
+      if (own[key]! < 0) own[key] = numberOf(part.keys[key]!);
+      return own[key]!;
+    });
+  });
+  return { keys, numbers };
+
+  function numberOf(key: Uint8Array): number {
+    if (parts.length === 1) return keys.push(key) - 1;
+    const name = nameOfKey(key);
+    let number = known.get(name);
+    if (number === undefined) {
+      number = keys.push(key) - 1;
+      known.set(name, number);
+    }
+    return number;
   }
-  const { length } = chosen;
-  const order = new Int32Array(length);
-  for (const row of chosen) order[next[keyOf[row]!]!++] = row;
+}
+
+/** Rows, counted through all parts, one key after the other. */
+function sortedByKey(
+  parts: readonly RowsOfKeys[],
+  numbers: readonly Int32Array[],
+  keys: number,
+): { starts: Int32Array; order: Int32Array } {
+  const starts = new Int32Array(keys + 1);
+  for (const own of numbers) for (const key of own) if (key >= 0) starts[key + 1]!++;
+  for (let key = 0; key < keys; key++) starts[key + 1]! += starts[key]!;
+  const next = starts.slice(0, keys);
+  const order = new Int32Array(starts[keys]!);
+  let before = 0;
+  numbers.forEach((own, i) => {
+    for (let row = 0; row < own.length; row++)
+      if (own[row]! >= 0) order[next[own[row]!]!++] = before + row;
+    before += parts[i]!.keyOf.length;
+  });
+  return { starts, order };
+}
+
+/** The rows of all parts. */
+function joined(parts: readonly RowsOfKeys[]): Changes {
+  const length = parts.reduce((sum, { keyOf }) => sum + keyOf.length, 0);
+  if (parts.length === 1) return { ...parts[0]!, length, id: parts[0]!.ids };
   const timeUs = new Float64Array(length);
   const arrivalUs = new Float64Array(length);
   const id = new BigInt64Array(length);
-  for (let i = 0; i < length; i++) {
-    timeUs[i] = rows.timeUs[order[i]!]!;
-    arrivalUs[i] = rows.arrivalUs[order[i]!]!;
-    id[i] = rows.ids[order[i]!]!;
+  const retract = parts.some((part) => part.retract !== null) ? new Uint8Array(length) : null;
+  let at = 0;
+  for (const part of parts) {
+    timeUs.set(part.timeUs, at);
+    arrivalUs.set(part.arrivalUs, at);
+    id.set(part.ids, at);
+    if (part.retract !== null) retract!.set(part.retract, at);
+    at += part.keyOf.length;
   }
-  // Positions grow with the rows.
-  const ofKey = keys.map((_, key) => rows.positions[order[starts[key + 1]! - 1]!]!);
-  const flags = retract && Uint8Array.from(order, (row) => retract[row]!);
-  // What a retract says besides its event does not count.
-  const from = flags ? order.map((row, i) => (flags[i] === 1 ? -1 : row)) : order;
-  const columns = rows.columns.map((column) => gather(column, from));
-  const changes = { length, timeUs, arrivalUs, id, columns, retract: flags };
-  return { keys, starts: Int32Array.from(starts), changes, positions: { partition, ofKey } };
+  const columns = parts[0]!.columns.map(({ dtype }, c) =>
+    joinColumns(
+      dtype,
+      parts.map((part) => part.columns[c]!),
+    ),
+  );
+  return { length, timeUs, arrivalUs, id, columns, retract };
+}
+
+function gatherFlags(flags: Uint8Array, order: Int32Array): Uint8Array {
+  return Uint8Array.from(order, (row) => flags[row]!);
+}
+
+function withoutValues(
+  columns: readonly Column[],
+  order: Int32Array,
+  retract: Uint8Array,
+): Column[] {
+  const rows = order.map((row, i) => (retract[i] === 1 ? -1 : row));
+  return columns.map((column) => gather(column, rows));
+}
+
+/** Positions grow with the rows of a partition. */
+function furthestOf(
+  parts: readonly RowsOfKeys[],
+  numbers: readonly Int32Array[],
+  keys: number,
+): KeyedChanges['positions'] {
+  const positions = new Map<string, (bigint | null)[]>();
+  parts.forEach(({ partition, positions: own }, i) => {
+    let ofKey = positions.get(partition);
+    if (ofKey === undefined) {
+      ofKey = new Array<bigint | null>(keys).fill(null);
+      positions.set(partition, ofKey);
+    }
+    numbers[i]!.forEach((key, row) => {
+      if (key >= 0) ofKey[key] = own[row]!;
+    });
+  });
+  return positions;
 }
 
 /** Single changes by key. `partition` null: their positions mean nothing. */
@@ -102,7 +188,7 @@ export function changesByKey(
     retract: rows.includes(-1) ? Uint8Array.from(rows, (row) => (row < 0 ? 1 : 0)) : null,
   };
   const ofKey = groups.map(furthest);
-  const positions = partition === null ? null : { partition, ofKey };
+  const positions = new Map(partition === null ? [] : [[partition, ofKey]]);
   return { keys: groups.map((group) => group[0]!.key), starts, changes, positions };
 }
 

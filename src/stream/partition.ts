@@ -66,6 +66,18 @@ interface PageSink {
   handed: number;
 }
 
+/** A batch of a partition, which follows what its reader was given before. */
+export interface ReaderBatch {
+  readonly reader: PartitionReader;
+  readonly batch: ReadBatch;
+}
+
+/** What a sink has to take of a batch: the rows from number `first` on. */
+interface SinkBatch extends ReaderBatch {
+  readonly sink: PageSink;
+  readonly first: number;
+}
+
 interface Waits {
   /** It does not count as behind: what it looks up is not built yet, and may not be for long. */
   readonly unbuilt: boolean;
@@ -214,44 +226,88 @@ export class PartitionReader {
     return this.#buffer.records;
   }
 
-  /** Gives each sink what lies behind it; the pages have their part when it resolves, history's is buffered. */
-  async apply(batch: ReadBatch): Promise<void> {
-    const { online, observer, clock, retry, source, patienceMs } = this.#setup;
-    const place = { source: source.name, partition: this.partition };
-    const untilMs = clock.monotonicMs() + patienceMs;
-    // Those that wait for others come last.
-    const sinks = [...this.#views.values()].sort(
-      (x, y) => Number(x.program.lookups.length > 0) - Number(y.program.lookups.length > 0),
-    );
-    for (const sink of sinks) {
-      if (sink.waits !== null || !continues(batch, sink.at)) continue;
-      const { program } = sink;
-      const first = firstAfter(batch.positions, sink.at);
-      if (first < batch.positions.length) {
-        const whole = await this.#lookUp(sink, batch, first, untilMs);
-        if (whole === null) continue;
-        const made = await retry(`write pages of ${program.view.name}`, () =>
-          applyRows(online, program, whole, first),
-        );
-        if (!sink.lookedUp && batch.late?.includes(1, first)) sink.whole = false;
-        for (const failed of made.failed)
-          observer.failed?.({ ...place, view: program.view.name, ...failed });
-        const { newestUs, arrivalUs } = batch.to;
-        const { rows, keys, keyless } = made;
-        const view = { view: program.view.name, viewId: program.id, rows, keys, keyless };
-        observer.applied?.({ ...place, ...view, newestUs, arrivalUs, appliedUs: clock.nowUs() });
+  /**
+   * Gives the sinks of all parts what lies behind them; the pages have theirs when it resolves, history's is buffered. What views that
+   * look nothing up have of several parts goes into a page at once.
+   */
+  static async apply(parts: readonly ReaderBatch[]): Promise<void> {
+    const together = new Map<string, SinkBatch[]>();
+    const reached = new Map<PageSink, Checkpoint>();
+    for (const { reader, batch } of parts)
+      for (const sink of reader.#views.values()) {
+        const at = reached.get(sink) ?? sink.at;
+        if (sink.program.lookups.length > 0 || sink.waits !== null || !continues(batch, at))
+          continue;
+        reached.set(sink, batch.to);
+        const part = { reader, sink, batch, first: firstAfter(batch.positions, at) };
+        const { id } = sink.program;
+        const others = together.get(id);
+        if (others === undefined) together.set(id, [part]);
+        else others.push(part);
       }
-      sink.at = batch.to;
-      if (sink.lookedUp) await this.#keep(sink);
+    for (const some of together.values()) await PartitionReader.#write(some);
+    for (const { reader, batch } of parts) {
+      await reader.#applyEnriched(batch);
+      reader.#collect(batch);
     }
+  }
+
+  /** Writes the parts of one view into its pages. */
+  static async #write(parts: readonly SinkBatch[]): Promise<void> {
+    const { online, observer, clock, retry, source } = parts[0]!.reader.#setup;
+    const { program } = parts[0]!.sink;
+    const { name } = program.view;
+    const some = parts.filter(({ batch, first }) => first < batch.positions.length);
+    const made =
+      some.length === 0
+        ? []
+        : await retry(`write pages of ${name}`, () =>
+            applyRows(
+              online,
+              program,
+              some.map(({ sink, batch, first }) => ({ batch: batchFor(sink, batch), first })),
+            ),
+          );
+    some.forEach(({ reader, sink, batch, first }, i) => {
+      const { rows, keys, keyless, failed } = made[i]!;
+      const { newestUs, arrivalUs } = batch.to;
+      const place = { source: source.name, partition: reader.partition, view: name };
+      if (!sink.lookedUp && batch.late?.includes(1, first)) sink.whole = false;
+      for (const one of failed) observer.failed?.({ ...place, ...one });
+      const done = { viewId: program.id, rows, keys, keyless };
+      observer.applied?.({ ...place, ...done, newestUs, arrivalUs, appliedUs: clock.nowUs() });
+    });
+    for (const { reader, sink, batch } of parts) {
+      sink.at = batch.to;
+      if (sink.lookedUp) await reader.#keep(sink);
+    }
+  }
+
+  /** The views that wait for others, each by itself. */
+  async #applyEnriched(batch: ReadBatch): Promise<void> {
+    const { clock, patienceMs } = this.#setup;
+    const untilMs = clock.monotonicMs() + patienceMs;
+    for (const sink of this.#views.values()) {
+      if (sink.program.lookups.length === 0) continue;
+      if (sink.waits !== null || !continues(batch, sink.at)) continue;
+      const first = firstAfter(batch.positions, sink.at);
+      const whole =
+        first < batch.positions.length ? await this.#lookUp(sink, batch, first, untilMs) : batch;
+      if (whole === null) continue;
+      await PartitionReader.#write([{ reader: this, sink, batch: whole, first }]);
+    }
+  }
+
+  /** Puts into history's buffer what lies behind it. */
+  #collect(batch: ReadBatch): void {
     this.#buffer.add(batch);
     this.#bufferedInLogMs = this.#momentOf(batch.to).inLogMs;
-    if (this.#buffer.records > 0) this.bufferedSinceMs ??= clock.monotonicMs();
+    if (this.#buffer.records > 0) this.bufferedSinceMs ??= this.#setup.clock.monotonicMs();
     const { position } = batch.to;
     this.#seen = this.#seen.filter(({ next }) => next > position);
   }
 
-  /** The batch as a view is to see it; null if the view has to wait for what it looks up. */
+  /** The batch with what a view looks up; null if it has to wait for that. */
   async #lookUp(
     sink: PageSink,
     batch: ReadBatch,
@@ -260,9 +316,6 @@ export class PartitionReader {
   ): Promise<ReadBatch | null> {
     const { program } = sink;
     const { lookUps, retry } = this.#setup;
-    // A view that is looked up has all that arrived, or it would say what history does not.
-    const whole = sink.lookedUp && batch.late !== null ? { ...batch, late: null } : batch;
-    if (program.lookups.length === 0) return whole;
     const moment = this.#momentOf(batch.to);
     const what = `look up columns of ${program.view.name}`;
     const arePagesReady = () => retry(what, () => lookUps.pagesAreReady(program, moment));
@@ -274,7 +327,7 @@ export class PartitionReader {
     }
     const look = () => retry(what, () => lookUps.columns(program, batch, first, moment));
     const columns = await this.#await(look, (found) => found !== null, untilMs);
-    if (columns !== null) return enriched(whole, columns);
+    if (columns !== null) return enriched(batch, columns);
     const sources = new Set(program.lookups.map((lookup) => lookup.program.source));
     const isOver = () => retry(what, () => lookUps.historyIsReady(sources, moment));
     sink.waits = { unbuilt: false, isOver };
@@ -416,6 +469,11 @@ export class PartitionReader {
     }
     this.beginAnew();
   }
+}
+
+/** The batch as a view is to see it: one that is looked up has all that arrived, or it would say what history does not. */
+function batchFor({ lookedUp }: PageSink, batch: ReadBatch): ReadBatch {
+  return lookedUp && batch.late !== null ? { ...batch, late: null } : batch;
 }
 
 async function historyOf(

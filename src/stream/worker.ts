@@ -16,14 +16,21 @@ import { type Control, readControl, topicOf } from './control.ts';
 import type { Decoder } from './decode/contract.ts';
 import { LookUps } from './lookups.ts';
 import type { StreamObserver } from './observer.ts';
-import { type LiveViews, PartitionReader, type PartitionSetup } from './partition.ts';
+import {
+  type LiveViews,
+  PartitionReader,
+  type PartitionSetup,
+  type ReaderBatch,
+} from './partition.ts';
 import { readBatch } from './read_batch.ts';
 import { isGone, retrying, type Waiting } from './retry.ts';
 
 export interface WorkerLimits {
-  /** Records and bytes that are decoded and applied at once. */
+  /** Records and bytes that are decoded at once. */
   readonly batchRecords: number;
   readonly batchBytes: number;
+  /** While the log has more, so many records are gathered and applied at once: a page is then written once for several of them. */
+  readonly applyRecords: number;
   /**
    * After the last records of a partition, if they are fewer than these, more are let come for `gatherMs`, unless somebody waits for
    * them: a page is then written once for several of its events.
@@ -45,6 +52,7 @@ export interface WorkerLimits {
 export const WORKER_LIMITS: WorkerLimits = {
   batchRecords: 8_192,
   batchBytes: 8 << 20,
+  applyRecords: 32_768,
   gatherRecords: 4_096,
   gatherMs: 50,
   commitRecords: 100_000,
@@ -90,7 +98,10 @@ export class Worker {
   #control: Control = { paused: false, generation: 0, rewinds: [] };
   #lookedMs = Number.NEGATIVE_INFINITY;
   #keptMs = Number.NEGATIVE_INFINITY;
-  /** The batch that the stores are busy with. */
+  /** Batches that wait for more of what the log has. */
+  #gathered: ReaderBatch[] = [];
+  #gatheredRecords = 0;
+  /** The batches that the stores are busy with. */
   #applying: Promise<void> = Promise.resolve();
   /** What ended the worker's background steps. */
   #failure: { readonly error: unknown } | null = null;
@@ -131,7 +142,8 @@ export class Worker {
         await this.#keep(consumer);
         const event = await this.#next(consumer, signal);
         if (event === null) break;
-        if (event !== 'nothing') await this.#handle(consumer, event, this.#calls);
+        if (event === 'nothing') await this.#applyGathered();
+        else await this.#handle(consumer, event, this.#calls);
       }
       await this.#drain(consumer);
     } catch (error) {
@@ -227,8 +239,10 @@ export class Worker {
 
   /** Until something has to be done that no record calls for. */
   #tickMs(): number {
-    const { lookMs, checkpointMs, commitMs } = this.#limits;
-    return Math.max(1, Math.min(lookMs, checkpointMs, commitMs));
+    const { lookMs, checkpointMs, commitMs, gatherMs } = this.#limits;
+    // The log has more, and does not bring it.
+    const gatheredMs = this.#gathered.length === 0 ? lookMs : gatherMs;
+    return Math.max(1, Math.min(lookMs, checkpointMs, commitMs, gatheredMs));
   }
 
   async #handle(consumer: Consumer, event: ConsumerEvent, call: number): Promise<void> {
@@ -267,15 +281,36 @@ export class Worker {
       dead: batch.deadLetters.length,
       lag,
     });
+    this.#gathered.push({ reader, batch });
+    this.#gatheredRecords += records.length;
+    const waited = this.#waiters.length > 0;
+    if (lag > 0n && !waited && this.#gatheredRecords < this.#limits.applyRecords) return;
+    await this.#applyGathered();
+  }
+
+  /** Gives the stores what was gathered, when they are done with what they had before. */
+  async #applyGathered(): Promise<void> {
+    const parts = this.#gathered;
+    this.#gathered = [];
+    this.#gatheredRecords = 0;
     await this.#applying;
+    if (parts.length === 0) return;
     this.#applying = this.#inBackground(async () => {
-      await reader.apply(batch);
+      await PartitionReader.apply(parts);
       this.#answerWaiters();
-      const { buffered } = reader;
-      if (buffered < this.#limits.commitRecords) return;
-      const committing = this.#commit(reader);
-      if (buffered >= 2 * this.#limits.commitRecords) await committing;
+      for (const reader of new Set(parts.map((part) => part.reader))) {
+        const { buffered } = reader;
+        if (buffered < this.#limits.commitRecords) continue;
+        const committing = this.#commit(reader);
+        if (buffered >= 2 * this.#limits.commitRecords) await committing;
+      }
     });
+  }
+
+  /** Until the stores have all that was read. */
+  async #settled(): Promise<void> {
+    await this.#applyGathered();
+    await this.#applying;
   }
 
   #commit(reader: PartitionReader): Promise<void> {
@@ -287,7 +322,7 @@ export class Worker {
 
   /** Takes over a partition: reads how far its sinks are, and where to begin. */
   async #open(consumer: Consumer, partition: string): Promise<void> {
-    await this.#applying;
+    await this.#settled();
     const reader = await PartitionReader.open(
       this.#partitionSetup(),
       partition,
@@ -303,7 +338,7 @@ export class Worker {
   }
 
   async #restart(consumer: Consumer, reader: PartitionReader): Promise<void> {
-    await this.#applying;
+    await this.#settled();
     reader.beginAnew();
     await this.#seek(consumer, reader);
   }
@@ -328,7 +363,7 @@ export class Worker {
     this.#control = await this.#retry('read commands', () => readControl(online, source.name));
     this.#views = await this.#retry('read the views', views);
     for (const reader of this.#readers.values()) {
-      await this.#applying;
+      await this.#settled();
       if ((await reader.follow(this.#views, this.#control)) || reader.overtaken)
         await this.#restart(consumer, reader);
     }
@@ -354,7 +389,7 @@ export class Worker {
   }
 
   async #drain(consumer: Consumer): Promise<void> {
-    await this.#applying;
+    await this.#settled();
     for (const reader of this.#readers.values()) {
       await reader.commit();
       await this.#keepCheckpoints(consumer, reader);

@@ -16,7 +16,7 @@ test('a key has come as far as the furthest of its changes, in whatever order th
   const all = [change(7, 1n, 3n), change(8, 1n, 3n), change(7, 2n, 2n)];
   const { keys, positions } = changesByKey('p', [], all);
   assert.deepEqual(
-    keys.map(([key], i) => [key, positions!.ofKey[i]]),
+    keys.map(([key], i) => [key, positions.get('p')![i]]),
     [
       [7, 3n],
       [8, 3n],

@@ -141,7 +141,7 @@ test('pages that are ahead, rebuilt, or short of what was dropped never say what
       if (part[0] === part[1]) continue;
       const batch = readBatch(users, 'p', at, records.slice(...part), decoded.slice(...part));
       at = batch.to;
-      await settle(applyRows(online, profile, { ...batch, late: null }, 0));
+      await settle(applyRows(online, profile, [{ batch: { ...batch, late: null }, first: 0 }]));
       buffer.add(batch);
       assert.ok(history.commit(buffer.take()!));
       buffer.durable = at;

@@ -38,7 +38,7 @@ async function world() {
   }));
   const decoded = await decoderFor(source).decode(records);
   const batch = readBatch(source, 'p', null, records, decoded);
-  await settle(applyRows(online, program, batch, 0));
+  await settle(applyRows(online, program, [{ batch, first: 0 }]));
   const buffer = new HistoryBuffer(source, 'p', null);
   buffer.add(batch);
   history.commit(buffer.take()!);

@@ -397,6 +397,7 @@ class World {
       random: random.next,
       limits: {
         batchRecords: random.pick([1, 4, 30]),
+        applyRecords: [1, 40, 1_000][this.seed % 3]!,
         commitRecords: random.pick([2, 10, 1_000]),
         commitMs: random.pick([100, 1_000, 4_000]),
         checkpointMs: random.pick([50, 500, 2_000]),
