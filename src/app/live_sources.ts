@@ -1,6 +1,7 @@
 /** Sources that are registered, and the live views of each: what a stream works for. */
 import { nearest, SamewiseError } from '../base/errors.ts';
 import type { FeatureView, Source, ViewProgram } from '../model/index.ts';
+import { pagesIdAt } from '../plan/index.ts';
 import type { Registered, Registry } from '../registry/contract.ts';
 import type { LiveViews } from '../stream/partition.ts';
 import { type LiveView, liveView } from './live_views.ts';
@@ -68,14 +69,18 @@ export function lookedUpViews(registered: readonly Registered[]): Set<string> {
   const versions = new Map(
     registered
       .filter(({ kind }) => kind === 'featureView')
-      .map(({ name, version, fingerprint }) => [`${name} ${version}`, fingerprint.slice(0, 16)]),
+      .map((view) => [`${view.name} ${view.version}`, pagesIdAt(registered, view)]),
   );
   const ids = new Set<string>();
-  for (const { kind, state, pins } of registered) {
+  for (const { kind, state, pins, definition } of registered) {
     if (kind !== 'featureView' || state === 'retired') continue;
-    for (const [object, version] of Object.entries(pins)) {
-      const [pinned, name] = object.split('/');
-      const id = pinned === 'featureView' ? versions.get(`${name} ${version}`) : undefined;
+    const { source: from } = definition as FeatureView;
+    const source = registered.find(
+      (other) =>
+        other.kind === 'source' && other.name === from && other.version === pins[`source/${from}`],
+    );
+    for (const { view } of (source?.definition as Source | undefined)?.lookups ?? []) {
+      const id = versions.get(`${view} ${pins[`featureView/${view}`]}`);
       if (id !== undefined) ids.add(id);
     }
   }

@@ -10,7 +10,7 @@ import { compileView, type ViewProgram } from '../model/index.ts';
 import type { Delivery, OfflineStore } from '../offline/contract.ts';
 import type { LoggedPage, LoggedVector } from '../offline/feature_log_contract.ts';
 import type { HistoryState } from '../offline/history_contract.ts';
-import { catalogAt } from '../plan/index.ts';
+import { catalogAt, pagesIdAt } from '../plan/index.ts';
 import type { Registered } from '../registry/contract.ts';
 import { runJob } from './jobs.ts';
 import type { App } from './open.ts';
@@ -156,7 +156,7 @@ class Proving {
     );
     for (const [id, some] of Map.groupBy(reads, ({ page }) => page.id)) {
       const view = this.#registered.find(
-        ({ kind, fingerprint }) => kind === 'featureView' && fingerprint.slice(0, 16) === id,
+        (object) => object.kind === 'featureView' && pagesIdAt(this.#registered, object) === id,
       );
       if (view === undefined) this.#give(some, 'not-registered');
       else await this.#proveView(view, some);

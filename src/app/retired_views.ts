@@ -1,5 +1,6 @@
 /** View versions that nobody names any more: their pages go. */
 import type { OnlineStore } from '../online/contract.ts';
+import { pagesIdAt } from '../plan/index.ts';
 import type { Registered, Registry } from '../registry/contract.ts';
 import { builtViewOf } from '../stream/built.ts';
 import { indexViewOf } from '../stream/row_index.ts';
@@ -18,16 +19,15 @@ export async function retiredViews(
   { registry, online }: { readonly registry: Registry; readonly online: OnlineStore },
   names: readonly string[] | null,
 ): Promise<RetiredView[]> {
-  const views = (await registry.load({ retired: true })).filter(
-    ({ kind }) => kind === 'featureView',
-  );
-  const live = liveIds(views);
+  const registered = await registry.load({ retired: true });
+  const live = liveIds(registered);
   const found: RetiredView[] = [];
-  for (const view of views) {
+  for (const view of registered) {
+    if (view.kind !== 'featureView') continue;
     const { name, version } = view;
-    const id = idOf(view);
+    const id = pagesIdAt(registered, view);
     if (live.has(id) || (names !== null && !names.includes(name))) continue;
-    // Two retired versions of one meaning have the same pages.
+    // Two retired versions may have the same pages.
     if (found.some((other) => other.id === id)) continue;
     if (await isKept(online, id)) found.push({ name, version, id });
   }
@@ -42,8 +42,7 @@ export async function dropRetired(
   { registry, online }: { readonly registry: Registry; readonly online: OnlineStore },
   { id }: RetiredView,
 ): Promise<number> {
-  const views = (await registry.load()).filter(({ kind }) => kind === 'featureView');
-  if (liveIds(views).has(id)) return 0;
+  if (liveIds(await registry.load()).has(id)) return 0;
   const { keys } = await online.size(id);
   // First, for a run that is cut off here must not leave half a view that is said to be whole.
   await forgetView(online, id);
@@ -58,10 +57,9 @@ async function isKept(online: OnlineStore, id: string): Promise<boolean> {
   return (await readWatermark(online, id)) !== null;
 }
 
-function liveIds(views: readonly Registered[]): Set<string> {
-  return new Set(views.filter(({ state }) => state !== 'retired').map(idOf));
-}
-
-function idOf({ fingerprint }: Registered): string {
-  return fingerprint.slice(0, 16);
+function liveIds(registered: readonly Registered[]): Set<string> {
+  const views = registered.filter(
+    ({ kind, state }) => kind === 'featureView' && state !== 'retired',
+  );
+  return new Set(views.map((view) => pagesIdAt(registered, view)));
 }

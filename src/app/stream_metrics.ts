@@ -1,6 +1,7 @@
 /** What workers have done, for Prometheus. */
 import { Gauge, Registry as PromRegistry } from 'prom-client';
 import type { FeatureView } from '../model/index.ts';
+import { pagesIdAt } from '../plan/index.ts';
 import type { Registry } from '../registry/contract.ts';
 import type { SourceMeter, StreamMeter, ViewMeter } from './stream_meter.ts';
 
@@ -14,11 +15,12 @@ export function streamMetrics(meter: StreamMeter, definitions: Registry): () => 
   const follow = async () => {
     const now = await definitions.head();
     if (now === head) return;
-    const views = (await definitions.load()).filter(({ kind }) => kind === 'featureView');
+    const registered = await definitions.load();
+    const views = registered.filter(({ kind }) => kind === 'featureView');
     features = new Map(
-      views.map(({ fingerprint, definition }) => [
-        fingerprint.slice(0, 16),
-        (definition as FeatureView).features.map(({ name }) => name),
+      views.map((view) => [
+        pagesIdAt(registered, view),
+        (view.definition as FeatureView).features.map(({ name }) => name),
       ]),
     );
     head = now;

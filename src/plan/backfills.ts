@@ -1,24 +1,33 @@
 /** What must be built from history, and roughly how much that is. */
 import { typeOf } from '../expr/index.ts';
-import { type Catalog, type FeatureView, rowSchemaOf, type Source } from '../model/index.ts';
+import {
+  type Catalog,
+  type FeatureView,
+  pagesIdOf,
+  rowSchemaOf,
+  type Source,
+} from '../model/index.ts';
 import type { Registered } from '../registry/contract.ts';
 import type { Dtype } from '../types/dtype.ts';
+import { pagesIdAt } from './pages_id.ts';
 import type { Backfill, Plan, SourceFacts } from './plan.ts';
-import { indexOf, objectKey } from './registered.ts';
 import { noEventId } from './warnings.ts';
 
-/** The views whose version was not kept until now. */
+/** The views whose pages were not kept until now. */
 export function backfillsOf(
   desired: Iterable<Omit<Registered, 'revision'>>,
   registered: readonly Registered[],
+  catalog: Catalog,
 ): Backfill[] {
-  const { versions } = indexOf(registered);
+  const kept = new Set(
+    registered
+      .filter(({ kind, state }) => kind === 'featureView' && state !== 'retired')
+      .map((view) => pagesIdAt(registered, view)),
+  );
   const backfills: Backfill[] = [];
-  for (const object of desired) {
-    const { definition, version, name } = object;
+  for (const { definition, version, name } of desired) {
     if (definition.kind !== 'featureView') continue;
-    const before = versions.get(objectKey(object))?.find((other) => other.version === version);
-    if (before === undefined || before.state === 'retired')
+    if (!kept.has(pagesIdOf(definition, catalog)))
       backfills.push({ view: name, version, source: definition.source, rows: null, bytes: null });
   }
   return backfills;

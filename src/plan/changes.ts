@@ -60,7 +60,7 @@ export function planChanges(
   return {
     expectedHead: head,
     changes: changes.map((change) => ({ ...change, touches: touchedBy(change, users, changed) })),
-    backfills: backfillsOf(desired.values(), registered),
+    backfills: backfillsOf(desired.values(), registered, catalog),
     warnings: warningsOf(changes, kept, current, catalog),
     objects: objectsToStore(registered, desired, fatesOf(registered, versions, kept)),
   };

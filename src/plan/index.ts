@@ -3,6 +3,7 @@ export { applyPlan, preparePlan, retire, type Signature, type Surveyor } from '.
 export { withFacts } from './backfills.ts';
 export { catalogAt, currentCatalog, type ObjectRef, registeredAt } from './catalog_at.ts';
 export { planChanges } from './changes.ts';
+export { pagesIdAt } from './pages_id.ts';
 export type { Backfill, Plan, PlannedChange, SourceFacts, Touched, Warning } from './plan.ts';
 export { planToJson, printPlan } from './print.ts';
 export { printFeature } from './readable.ts';

@@ -1,6 +1,7 @@
 /** Vectors that were read, as the feature log keeps them. */
 import type { InstantUs } from '../base/time.ts';
 import type { LoggedPage, LoggedVector } from '../offline/feature_log_contract.ts';
+import { pagesIdAt } from '../plan/index.ts';
 import type { Registered } from '../registry/contract.ts';
 import { scalarToJsonText } from '../types/scalar.ts';
 import type { FeatureLog } from './feature_log.ts';
@@ -89,10 +90,13 @@ function namesOf(program: ServiceProgram): Pick<LoggedVector, 'features' | 'refs
 
 const versions = new WeakMap<readonly Registered[], ReadonlyMap<string, number>>();
 
-/** Versions of the views by their ids: the beginnings of their fingerprints. */
+/** Versions of the views by the ids of their pages; where several have the same, the current one. */
 function versionsOf(registered: readonly Registered[]): ReadonlyMap<string, number> {
   return versions.getOrInsertComputed(registered, () => {
     const views = registered.filter(({ kind }) => kind === 'featureView');
-    return new Map(views.map(({ fingerprint, version }) => [fingerprint.slice(0, 16), version]));
+    const currentLast = views.toSorted(
+      (a, b) => Number(a.state === 'current') - Number(b.state === 'current'),
+    );
+    return new Map(currentLast.map((view) => [pagesIdAt(registered, view), view.version]));
   });
 }
