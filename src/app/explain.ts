@@ -17,20 +17,27 @@ import {
   printRef,
   type ServicePlan,
   type Slot,
+  type Status,
 } from '../model/index.ts';
 import { catalogAt, currentCatalog, registeredAt } from '../plan/index.ts';
 import type { Registered } from '../registry/contract.ts';
 import type { ServiceLevel } from '../registry/health_contract.ts';
 import { compileMembers, requestRow } from '../serving/index.ts';
 import { keptPromise } from '../serving/kept_promise.ts';
+import { computedStatus, storedSource, storedStatus } from '../serving/stand_in.ts';
 import type { Batch } from '../types/batch.ts';
 import { type Column, columnOf, scalarAt } from '../types/column.ts';
-import type { Dtype } from '../types/dtype.ts';
+import { type Dtype, int64 } from '../types/dtype.ts';
 import { encodeKey } from '../types/key.ts';
 import { type Scalar, sameScalar, scalarToJsonText } from '../types/scalar.ts';
 import { versionedName } from './ask.ts';
 import { type ExactJson, exactJson } from './exact_json.ts';
-import { type ExplainedLookup, explainLookup, type LookupToExplain } from './explain_lookup.ts';
+import {
+  type Answer,
+  type ExplainedLookup,
+  explainLookup,
+  type LookupToExplain,
+} from './explain_lookup.ts';
 import { fromText } from './get.ts';
 import type { App } from './open.ts';
 
@@ -78,6 +85,8 @@ export interface Explanation {
   readonly knowledge: 'final' | 'as-served';
   /** As served now, after defaults; of a training row: as its file has it. */
   readonly value: ExactJson;
+  /** Whether the value is its own, or what stands in for it. */
+  readonly status: Status;
   /** The same from history. */
   readonly recomputed: ExactJson;
   readonly agrees: boolean;
@@ -230,6 +239,7 @@ class Explaining {
     /** Before defaults, by look-up and by its features: from pages, and from history. */
     const online: Column[][] = [];
     const recomputed: Column[][] = [];
+    const statuses = { online: [] as AnswerRow[][], recomputed: [] as AnswerRow[][] };
     // Of a training set there is only one side.
     const looked = written === null ? online : recomputed;
     const levels = await this.#app.registry.serviceLevels();
@@ -241,8 +251,12 @@ class Explaining {
         lookups.push(answer.told);
         answers.push(answer);
       }
-      online.push(answers.map((answer, i) => columnOf(lookup.dtypes[i]!, [answer.online])));
-      recomputed.push(answers.map((answer, i) => columnOf(lookup.dtypes[i]!, [answer.recomputed])));
+      const fromPages = answers.flatMap((answer) => answer.online ?? []);
+      online.push(columnsOfLookup(lookup, fromPages));
+      statuses.online.push(answerRow(fromPages));
+      const fromHistory = answers.map((answer) => answer.recomputed);
+      recomputed.push(columnsOfLookup(lookup, fromHistory));
+      statuses.recomputed.push(answerRow(fromHistory));
     }
     const output = plan.outputs[0]!;
     const json = (value: Scalar | null) => exactJson(scalarToJsonText(value, output.dtype));
@@ -256,6 +270,11 @@ class Explaining {
       at: formatInstant(readUs),
       knowledge,
       value: json(value),
+      status: statusOfOutput(
+        plan,
+        written === null ? statuses.online : statuses.recomputed,
+        assemble(plan, looked, inputs).raw[0]!,
+      ),
       recomputed: json(again),
       agrees: sameScalar(value, again),
       lookups,
@@ -304,12 +323,45 @@ class Explaining {
   }
 }
 
+type AnswerRow = { values: (Scalar | null)[]; statuses: Status[] };
+
+/** Of one row, as what stands in is looked for. */
+function answerRow(answers: readonly Answer[]): AnswerRow[] {
+  return [
+    { values: answers.map(({ value }) => value), statuses: answers.map(({ status }) => status) },
+  ];
+}
+
+/** A look-up's columns, as `assemble` takes them. */
+function columnsOfLookup(
+  { dtypes, tellsFound }: ServicePlan['lookups'][number],
+  answers: readonly Answer[],
+): Column[] {
+  const columns = answers.map(({ value }, i) => columnOf(dtypes[i]!, [value]));
+  if (!tellsFound) return columns;
+  const found = answers.some(({ status }) => status !== 'NOT_FOUND');
+  return [...columns, columnOf(int64, [found ? 1n : 0n])];
+}
+
+function statusOfOutput(plan: ServicePlan, answers: AnswerRow[][], raw: Column): Status {
+  const { from } = plan.outputs[0]!;
+  if (from.from !== 'computed') return storedStatus(answers, 0, storedSource(plan, from));
+  const fallback = plan.computations[from.step]!.defaults[from.index]!;
+  const source = { lookup: -1, index: from.index, default: fallback, fallbacks: [] };
+  return computedStatus(raw, 0, source);
+}
+
 /** Where an input comes from: `request.amount`, or `view:feature`. */
-function fromOf({ lookups, computations }: ServicePlan, slot: Slot): string {
+function fromOf(plan: ServicePlan, slot: Slot): string {
+  const { lookups, chains, computations } = plan;
   if (slot.from === 'request') return `request.${slot.column}`;
   if (slot.from === 'lookup') {
     const { program, features } = lookups[slot.lookup]!;
     return printRef(program.view.name, program.view.features[features[slot.index]!]!.name);
+  }
+  if (slot.from === 'chain') {
+    const names = chains[slot.chain]!.levels.map((level) => fromOf(plan, level));
+    return names.join(', or else ');
   }
   const { view, features } = computations[slot.step]!;
   return printRef(view.name, view.features[features[slot.index]!]!.name);
@@ -353,12 +405,15 @@ function computationsOf(
   });
 }
 
-function dtypeOf({ keyColumns, requestColumns, lookups, computations }: ServicePlan, slot: Slot) {
+function dtypeOf(plan: ServicePlan, slot: Slot): Dtype {
+  const { keyColumns, requestColumns, lookups, chains, computations } = plan;
   switch (slot.from) {
     case 'request':
       return [...keyColumns, ...requestColumns].find(({ name }) => name === slot.column)!.dtype;
     case 'lookup':
       return lookups[slot.lookup]!.dtypes[slot.index]!;
+    case 'chain':
+      return chains[slot.chain]!.dtype;
     case 'computed':
       return computations[slot.step]!.dtypes[slot.index]!;
   }

@@ -4,7 +4,7 @@ import { SamewiseError } from '../base/errors.ts';
 import { formatInstant, type InstantUs } from '../base/time.ts';
 import { printExpr } from '../expr/index.ts';
 import { type Catalog, lookupsUsedBy, printRef, type ViewProgram } from '../model/index.ts';
-import type { Status } from '../model/missing.ts';
+import type { StoredStatus } from '../model/missing.ts';
 import type { Delivery, Knowledge, OfflineStore } from '../offline/contract.ts';
 import type { OnlineStore } from '../online/contract.ts';
 import { printFeature } from '../plan/index.ts';
@@ -102,7 +102,7 @@ export interface ExplainedLookup {
   /** What the page says; null: it was not asked. */
   readonly online: ExplainedPage | null;
   /** What history says, by the code that training uses. */
-  readonly recomputed: { readonly value: ExactJson; readonly status: Status };
+  readonly recomputed: { readonly value: ExactJson; readonly status: StoredStatus };
   /** What stands for null. */
   readonly default: ExactJson;
   /** Page and history say the same; null: the page was not asked. */
@@ -127,7 +127,7 @@ export interface ExplainedLookup {
 
 export interface ExplainedPage {
   readonly value: ExactJson;
-  readonly status: Status;
+  readonly status: StoredStatus;
   readonly newest_event: string | null;
   /** By partition of the source's log, how far the page has come. */
   readonly positions: Readonly<Record<string, string>>;
@@ -144,9 +144,14 @@ export interface ExplainedPage {
 
 export interface LookupAnswer {
   readonly told: ExplainedLookup;
-  /** Before defaults. */
-  readonly online: Scalar | null;
-  readonly recomputed: Scalar | null;
+  /** Before anything stands in; null: the page was not asked. */
+  readonly online: Answer | null;
+  readonly recomputed: Answer;
+}
+
+export interface Answer {
+  readonly value: Scalar | null;
+  readonly status: StoredStatus;
 }
 
 /** Explains one feature. Throws `app/too-many-events`, `offline/…`, `online/…`, `timeline/…`. */
@@ -200,8 +205,8 @@ export async function explainLookup(asked: LookupToExplain): Promise<LookupAnswe
   const { view, source, entity, keyDtypes } = program;
   const names = entity.key.map(({ name }) => name);
   return {
-    online: online === null ? null : online.values[0]!,
-    recomputed: answer.values[0]!,
+    online: online && { value: online.values[0]!, status: online.statuses[0]! },
+    recomputed: { value: answer.values[0]!, status: answer.statuses[0]! },
     told: {
       feature: printRef(view.name, feature.name),
       version: asked.version,

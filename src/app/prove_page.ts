@@ -9,7 +9,7 @@
  */
 import { windowEnd, windowReach, windowStart } from '../aggregate/window.ts';
 import type { InstantUs } from '../base/time.ts';
-import type { Status, ViewProgram } from '../model/index.ts';
+import type { StoredStatus, ViewProgram } from '../model/index.ts';
 import type { Delivery } from '../offline/contract.ts';
 import type { LoggedPage, LoggedVector } from '../offline/feature_log_contract.ts';
 import { type Events, type Layout, sweep } from '../timeline/index.ts';
@@ -302,7 +302,7 @@ function sameEvent(a: Events, x: number, b: Events, y: number): boolean {
 interface Answer {
   readonly values: readonly (Scalar | null)[];
   readonly texts: readonly string[];
-  readonly statuses: readonly Status[];
+  readonly statuses: readonly StoredStatus[];
   readonly eventTimeUs: InstantUs | null;
 }
 
@@ -353,7 +353,7 @@ class Reader {
     const values = out.map((builder) => scalarAt(builder.finish(), 0));
     const texts = values.map((value, i) => scalarToJsonText(value, this.#dtypes[i]!));
     const before = countBefore(events, readUs);
-    const statuses = values.map((value, i): Status => {
+    const statuses = values.map((value, i): StoredStatus => {
       if (before === 0) return 'NOT_FOUND';
       if (value !== null) return 'PRESENT';
       const { aggregate, window } = reads[i]!;

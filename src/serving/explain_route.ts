@@ -93,6 +93,7 @@ const explainSchema = {
         name: Type.String(),
         at: Type.String(),
         value: Type.Unknown({ description: 'As it is served, after defaults.' }),
+        status: Type.String({ description: 'Whether it is its own, or what stands in for it.' }),
         recomputed: Type.Unknown({ description: 'As history says.' }),
         agrees: Type.Boolean(),
         lookups: Type.Array(Type.Record(Type.String(), Type.Unknown()), {

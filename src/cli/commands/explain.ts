@@ -92,7 +92,7 @@ function print(told: Explanation): string {
       [
         ['feature', told.feature],
         ...(service === null ? [] : [['service', `${service.name}@${service.version}`]]),
-        ['value', JSON.stringify(told.value)],
+        ['value', `${JSON.stringify(told.value)} (${told.status})`],
         ['as of', `${told.at} (events before it count)`],
         ...(told.knowledge === 'final' ? [] : [['knowledge', told.knowledge]]),
         [
