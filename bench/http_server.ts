@@ -76,6 +76,22 @@ const definitions = [
       ),
     ),
   ),
+  {
+    kind: 'featureService' as const,
+    name: 'scores',
+    description: '',
+    owner: 'team',
+    tags: {},
+    model: null,
+    members: [
+      {
+        view: 'latest',
+        features: null,
+        keys: [{ from: 'column' as const, column: 'customer_id' }],
+        as: null,
+      },
+    ],
+  },
 ];
 
 /** Gives the pages of customer c to customers c + 1,000, c + 2,000 and so on as well. */
