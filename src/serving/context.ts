@@ -11,6 +11,7 @@ import type { Explain } from './explain_route.ts';
 import type { FeatureLog } from './feature_log.ts';
 import type { Metrics } from './metrics.ts';
 import type { DataRoots } from './paths.ts';
+import type { Trainings } from './training.ts';
 
 /** Plans and applies definitions that came over HTTP, beside what is registered; the same ones again change nothing. */
 export type DefineFeature = (
@@ -26,6 +27,8 @@ export interface Context {
   readonly definitions: Definitions;
   /** What every protocol reads vectors with. */
   readonly ask: Ask;
+  /** What every protocol makes training sets with. */
+  readonly trainings: Trainings;
   readonly metrics: Metrics;
   readonly defineFeature: DefineFeature;
   readonly pushEvents: PushEvents;

@@ -8,10 +8,10 @@ export function missingField(program: ServiceProgram, name: string, field: strin
   return new SamewiseError(
     'serving/missing-field',
     isKey
-      ? `${program.name} looks entities up by ${name}, which is not given`
-      : `${program.name} computes features from the request field ${name}, which is not given`,
+      ? `${asker(program)} looks entities up by ${name}, which is not given`
+      : `${asker(program)} computes features from the request field ${name}, which is not given`,
     {
-      where: { field, service: program.name },
+      where: { field, ...(program.name === '' ? {} : { service: program.name }) },
       hint: `give ${name} for every entity, or null where it is not known`,
     },
   );
@@ -23,10 +23,15 @@ export function unknownField(program: ServiceProgram, name: string, field: strin
   const near = nearest(name, known);
   return new SamewiseError(
     'serving/unknown-field',
-    `${program.name} takes no field called ${JSON.stringify(name)}`,
+    `${asker(program)} takes no field called ${JSON.stringify(name)}`,
     {
-      where: { field, service: program.name },
+      where: { field, ...(program.name === '' ? {} : { service: program.name }) },
       hint: near === undefined ? `fields are: ${known.join(', ')}` : `did you mean ${near}?`,
     },
   );
+}
+
+/** A list of features has no name. */
+function asker({ name }: ServiceProgram): string {
+  return name === '' ? 'this list of features' : name;
 }

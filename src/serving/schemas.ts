@@ -9,12 +9,12 @@ import { MAX_FEATURES_ASKED } from './asked.ts';
 
 export const JSON_TYPE = 'application/json; charset=utf-8';
 
-const strict = { additionalProperties: false };
-const name = (description: string, example: string) =>
+export const strict = { additionalProperties: false };
+export const name = (description: string, example: string) =>
   Type.String({ minLength: 1, maxLength: 512, description, examples: [example] });
-const optional = Type.Optional;
+export const optional = Type.Optional;
 
-function choice<const T extends readonly string[]>(values: T, description: string) {
+export function choice<const T extends readonly string[]>(values: T, description: string) {
   return Type.Unsafe<T[number]>({ type: 'string', enum: [...values], description });
 }
 
@@ -74,7 +74,7 @@ export const ErrorAnswer = Type.Object(
 );
 
 type Answers = Readonly<Record<string, TSchema>>;
-const BAD = { '4xx': ErrorAnswer, '5xx': ErrorAnswer } as const satisfies Answers;
+export const BAD = { '4xx': ErrorAnswer, '5xx': ErrorAnswer } as const satisfies Answers;
 
 const OnlineQuery = Type.Object(
   {
@@ -161,10 +161,25 @@ const VectorsBody = Type.Object(
 );
 export type VectorsBody = Static<typeof VectorsBody>;
 
+const ListBody = Type.Object(
+  {
+    ...VectorsBody.properties,
+    features: Type.Array(Type.String({ minLength: 1 }), {
+      minItems: 1,
+      maxItems: MAX_FEATURES_ASKED,
+      description: 'Features as `view:feature`.',
+      examples: [['customer_spending:avg_amount_7d', 'amount_context:amount_to_mean']],
+    }),
+    full_names: optional(Type.Boolean({ description: 'Call features `view__feature`.' })),
+  },
+  strict,
+);
+export type ListBody = Static<typeof ListBody>;
+
 const VectorsAnswer = Type.Object(
   {
-    service: Type.String({ examples: ['fraud_v1'] }),
-    version: Type.Integer({ examples: [1] }),
+    service: optional(Type.String({ examples: ['fraud_v1'] })),
+    version: optional(Type.Integer({ examples: [1] })),
     at: Time('The time that was read at.'),
     partial: Partial,
     vectors: optional(
@@ -200,6 +215,17 @@ export const vectorsSchema = {
   params: ServiceParams,
   headers: ReadHeaders,
   body: VectorsBody,
+  response: { 200: VectorsAnswer, ...BAD },
+};
+
+export const listSchema = {
+  operationId: 'readFeatureVectors',
+  tags: ['features'],
+  summary: 'Vectors of many entities by list of features',
+  description:
+    'As for a service, for features that are named one by one; each as it is defined now.',
+  headers: ReadHeaders,
+  body: ListBody,
   response: { 200: VectorsAnswer, ...BAD },
 };
 

@@ -25,6 +25,8 @@ import { Operation } from './operation.ts';
 import { operationRoutes } from './operation_routes.ts';
 import type { DataRoots } from './paths.ts';
 import { VectorReader } from './vector.ts';
+import { Trainings } from './training.ts';
+import { trainingRoute } from './training_route.ts';
 import { vectorsRoute } from './vectors_route.ts';
 
 declare module 'fastify' {
@@ -81,13 +83,15 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   const metrics = new Metrics();
   const featureLog = options.featureLog ?? null;
   const reader = new VectorReader(online, metrics);
+  const definitions = new Definitions(registry, catalogs, clock, options.refreshMs ?? 1000);
   const context: Context = {
     ...options,
     moreMetrics: options.moreMetrics ?? (async () => ''),
     featureLog,
     metrics,
-    definitions: new Definitions(registry, catalogs, clock, options.refreshMs ?? 1000),
+    definitions,
     ask: new Ask({ clock, reader, metrics, featureLog }),
+    trainings: new Trainings({ ...options, definitions }),
   };
 
   const app = Fastify({
@@ -195,6 +199,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   explainRoute(app, context);
   feastRoutes(app, context);
   offlineRoute(app, context);
+  trainingRoute(app, context);
   operationRoutes(app, context, options.allMetrics ?? operation.metrics);
   await app.ready();
   return app;

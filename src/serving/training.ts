@@ -1,0 +1,216 @@
+/**
+ * Training sets for whoever sends labels, whatever the protocol. Labels go into a file as they come and the answer comes out of
+ * one, so that neither is ever in memory as a whole. What stays of a training set is its manifest with the labels, from which
+ * `samewise rebuild` makes it again.
+ */
+import { randomUUID } from 'node:crypto';
+import { createWriteStream, existsSync } from 'node:fs';
+import { open, rm } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { SamewiseError } from '../base/errors.ts';
+import type { Knowledge, LabelSource, OfflineStore } from '../offline/contract.ts';
+import type { Definitions } from './definitions.ts';
+
+/** Training sets that are made at the same time. */
+const MAX_AT_ONCE = 4;
+/** Bytes of labels: what a disk can hold beside all else. */
+const MAX_LABEL_BYTES: number = 8 * 2 ** 30;
+
+/** What labels may come as. */
+export const LABEL_TYPES: Readonly<Record<string, Exclude<LabelSource['type'], 'query' | 'rows'>>> =
+  {
+    'application/vnd.apache.arrow.stream': 'arrow',
+    'application/vnd.apache.arrow.file': 'arrow',
+    'application/vnd.apache.parquet': 'parquet',
+    'text/csv': 'csv',
+    'application/x-ndjson': 'json',
+  };
+
+/** What a training set is asked for; the same words mean the same as on the command line. */
+export interface TrainingAsked {
+  /** Under which its progress can be asked for, and its files are kept; null: one is made. */
+  readonly id: string | null;
+  /** `name` or `name@version`; null: `features`. */
+  readonly service: string | null;
+  /** `view:feature`, separated by commas; null: `service`. */
+  readonly features: string | null;
+  /** Features of a list are called `view__feature`. */
+  readonly fullNames: boolean;
+  readonly timeColumn: string;
+  readonly through: boolean;
+  readonly knowledge: Knowledge;
+  /** One of `LABEL_TYPES`. */
+  readonly contentType: string;
+}
+
+/** A training set that is ready to be sent. */
+export interface TrainingSet {
+  readonly id: string;
+  readonly rows: number;
+  /** File name of the manifest in the server's output folder. */
+  readonly manifest: string;
+  readonly warnings: readonly string[];
+  /** Bytes of `stream`. */
+  readonly bytes: number;
+  /** An Arrow IPC stream. It must be read or destroyed. */
+  readonly stream: Readable;
+}
+
+/** How far a training set is. */
+export interface TrainingProgress {
+  /** `receive`, then as the offline store says: `labels`, `scan <source>`, `join <view>`, `write`. */
+  readonly phase: string;
+  /** Done in this phase: rows, and bytes while labels are received. */
+  readonly done: number;
+  /** Of how many, where it is known. */
+  readonly total: number | null;
+}
+
+interface TrainingParts {
+  readonly definitions: Definitions;
+  readonly offline: OfflineStore;
+  /** Exists. */
+  readonly outputDir: string;
+}
+
+export class Trainings {
+  readonly #parts: TrainingParts;
+  readonly #running = new Map<string, TrainingProgress>();
+
+  constructor(parts: TrainingParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Receives labels and builds their training set; stops when `signal` aborts. Throws `serving/overloaded`, `serving/name-taken`,
+   * `serving/body-too-large`, what choosing features throws, and what the offline store says of the labels.
+   */
+  async build(
+    asked: TrainingAsked,
+    labels: AsyncIterable<Uint8Array>,
+    signal: AbortSignal,
+  ): Promise<TrainingSet> {
+    const id = asked.id ?? randomUUID();
+    const path = join(this.#parts.outputDir, `training-${id}.arrow`);
+    if (this.#running.has(id) || existsSync(manifestOf(path))) {
+      throw new SamewiseError('serving/name-taken', `there is a training set ${id} already`, {
+        where: { field: 'id' },
+      });
+    }
+    if (this.#running.size >= MAX_AT_ONCE) {
+      throw new SamewiseError(
+        'serving/overloaded',
+        `${MAX_AT_ONCE} training sets are being made already`,
+        { hint: 'try again when one of them is done' },
+      );
+    }
+    this.#running.set(id, { phase: 'receive', done: 0, total: null });
+    const received = `${path}.labels.${LABEL_TYPES[asked.contentType]!}`;
+    try {
+      return await this.#build(asked, labels, signal, { id, path, received });
+    } catch (error) {
+      // What is left of a failure nobody can use.
+      for (const file of [path, manifestOf(path), received, `${path}.labels.parquet`])
+        await rm(file, { force: true });
+      throw error;
+    } finally {
+      this.#running.delete(id);
+    }
+  }
+
+  /** Throws `serving/unknown-training` also for one that is done or that another process of the server makes. */
+  progress(id: string): TrainingProgress {
+    const progress = this.#running.get(id);
+    if (progress !== undefined) return progress;
+    throw new SamewiseError('serving/unknown-training', `no training set ${id} is being made here`);
+  }
+
+  async #build(
+    asked: TrainingAsked,
+    labels: AsyncIterable<Uint8Array>,
+    signal: AbortSignal,
+    { id, path, received }: { id: string; path: string; received: string },
+  ): Promise<TrainingSet> {
+    const revision = await this.#parts.definitions.newest();
+    const { catalog, members, service } =
+      asked.service !== null
+        ? revision.service(asked.service)
+        : revision.list(asked.features ?? '', asked.fullNames);
+    const told = (phase: string, done: number, total: number | null) =>
+      this.#running.set(id, { phase, done, total });
+    await receive(labels, received, signal, (bytes) => told('receive', bytes, null));
+    const type = LABEL_TYPES[asked.contentType]!;
+    const result = await this.#parts.offline.train({
+      catalog,
+      members,
+      service,
+      labels:
+        type === 'arrow'
+          ? { type, path: received }
+          : { type, path: received, hivePartitioned: false },
+      timeColumn: asked.timeColumn,
+      through: asked.through,
+      knowledge: asked.knowledge,
+      output: { format: 'arrow', path },
+      onProgress: ({ phase, rows, totalRows }) => told(phase, rows, totalRows),
+      signal,
+    });
+    // The offline store keeps it as Parquet.
+    if (type === 'arrow') await rm(received);
+    const { rows, warnings } = result;
+    return { id, rows, warnings, manifest: basename(result.manifestPath), ...(await sent(path)) };
+  }
+}
+
+function manifestOf(path: string): string {
+  return `${path}.manifest.json`;
+}
+
+async function receive(
+  labels: AsyncIterable<Uint8Array>,
+  path: string,
+  signal: AbortSignal,
+  onBytes: (bytes: number) => void,
+): Promise<void> {
+  let bytes = 0;
+  const counted = async function* (chunks: AsyncIterable<Uint8Array>) {
+    for await (const chunk of chunks) {
+      bytes += chunk.length;
+      if (bytes > MAX_LABEL_BYTES) {
+        throw new SamewiseError('serving/body-too-large', 'these are more labels than are taken', {
+          hint: `send at most ${MAX_LABEL_BYTES / 2 ** 30} GiB at once`,
+        });
+      }
+      onBytes(bytes);
+      yield chunk;
+    }
+  };
+  try {
+    await pipeline(labels, counted, createWriteStream(path, { flags: 'wx' }), { signal });
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (signal.aborted || code === 'ECONNRESET' || code === 'ERR_STREAM_PREMATURE_CLOSE')
+      throw new SamewiseError('serving/bad-request', 'the labels ended before they were whole', {
+        cause,
+      });
+    throw cause;
+  }
+}
+
+/** Between eight bytes and its footer an Arrow file is a stream. The file goes away with the last that is read of it. */
+async function sent(path: string): Promise<Pick<TrainingSet, 'bytes' | 'stream'>> {
+  const file = await open(path);
+  try {
+    await rm(path);
+    const { size } = await file.stat();
+    const tail = Buffer.alloc(4);
+    await file.read(tail, 0, 4, size - 10);
+    const end = size - 10 - tail.readInt32LE(0);
+    return { bytes: end - 8, stream: file.createReadStream({ start: 8, end: end - 1 }) };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
