@@ -6,8 +6,8 @@ import type { Batch } from '../types/batch.ts';
 import type { Column } from '../types/column.ts';
 import { arrivalOf } from './arrival.ts';
 import type { LogRecord } from './contract.ts';
-import type { Decoded, DecodedRow } from './decode/contract.ts';
-import { pickRows, readRows } from './rows.ts';
+import type { Decoded, DecodedColumns, DecodedRow } from './decode/contract.ts';
+import { pickRows, type Rows, readOthers, readRows } from './rows.ts';
 import { isLate, isTooFarAhead } from './watermark.ts';
 
 /** A dead letter keeps so much of the record. */
@@ -39,47 +39,43 @@ export function readBatch(
   partition: string,
   before: Checkpoint | null,
   records: readonly LogRecord[],
-  decoded: readonly Decoded[],
+  decoded: readonly Decoded[] | DecodedColumns,
 ): ReadBatch {
   const deadLetters: DeadLetter[] = [];
-  const given: DecodedRow[] = [];
-  const givenRecords = new Int32Array(records.length);
   const arrivals = new Float64Array(records.length);
   let arrivalUs = before?.arrivalUs ?? null;
   for (let i = 0; i < records.length; i++) {
     arrivalUs = arrivalOf(records[i]!.timestampUs, arrivalUs);
-    const said = decoded[i]!;
-    if (said instanceof SamewiseError)
-      deadLetters.push(deadLetter(partition, records[i]!, arrivalUs, said));
-    else if (said !== null) {
-      givenRecords[given.length] = i;
-      arrivals[given.length] = arrivalUs;
-      given.push(said);
-    }
+    arrivals[i] = arrivalUs;
   }
-  const givenArrivals = arrivals.subarray(0, given.length);
-  const { batch, timeUs, retract, bad } = readRows(source, given, givenArrivals);
+  const bury = (i: number, error: SamewiseError) => {
+    deadLetters.push(deadLetter(partition, records[i]!, arrivals[i]!, error));
+  };
+  const { batch, timeUs, retract, bad, recordOf } =
+    'columns' in decoded
+      ? readColumns(source, decoded, arrivals, bury)
+      : readDecoded(source, decoded, arrivals, bury);
   const good: number[] = [];
   let newestUs = before?.newestUs ?? null;
   let late: Uint8Array | null = null;
-  for (let row = 0; row < given.length; row++) {
+  for (let row = 0; row < batch.length; row++) {
+    const i = recordOf[row]!;
+    if (i < 0) continue;
     const t = timeUs[row]!;
     const problem =
-      bad.get(row) ??
-      (isTooFarAhead(source, t, givenArrivals[row]!) ? tooFarAhead(source) : undefined);
+      bad.get(row) ?? (isTooFarAhead(source, t, arrivals[i]!) ? tooFarAhead(source) : undefined);
     if (problem !== undefined) {
-      const record = records[givenRecords[row]!]!;
-      deadLetters.push(deadLetter(partition, record, givenArrivals[row]!, problem));
+      bury(i, problem);
       continue;
     }
     if (isLate(source, t, newestUs)) {
-      late ??= new Uint8Array(given.length);
+      late ??= new Uint8Array(batch.length);
       late[good.length] = 1;
     }
     if (newestUs === null || t > newestUs) newestUs = t;
     good.push(row);
   }
-  const all = good.length === given.length;
+  const all = good.length === batch.length;
   const picked = <A extends Float64Array | Uint8Array>(values: A): A =>
     all ? values : (values.constructor as any).from(good, (row: number) => values[row]!);
   const rows = all ? batch : pickRows(source, batch, good);
@@ -90,13 +86,58 @@ export function readBatch(
     records: records.length,
     rows,
     timeUs: picked(timeUs),
-    arrivalUs: picked(givenArrivals),
+    arrivalUs: Float64Array.from(good, (row) => arrivals[recordOf[row]!]!),
     ids: eventIds(source, rows),
-    positions: good.map((row) => records[givenRecords[row]!]!.position),
+    positions: good.map((row) => records[recordOf[row]!]!.position),
     retract: retract && picked(retract),
     late: late?.subarray(0, good.length) ?? null,
     deadLetters: deadLetters.sort((a, b) => (a.position < b.position ? -1 : 1)),
   };
+}
+
+/** What records say, as rows in their order. */
+interface Read extends Rows {
+  /** Of each row, the number of its record; −1: it says nothing. */
+  readonly recordOf: Int32Array;
+}
+
+/** Records that cannot be read are given to `bury`. */
+function readDecoded(
+  source: Source,
+  decoded: readonly Decoded[],
+  arrivals: Float64Array,
+  bury: (i: number, error: SamewiseError) => void,
+): Read {
+  const given: DecodedRow[] = [];
+  const recordOf = new Int32Array(decoded.length);
+  decoded.forEach((said, i) => {
+    if (said instanceof SamewiseError) bury(i, said);
+    else if (said !== null) recordOf[given.push(said) - 1] = i;
+  });
+  const places = recordOf.subarray(0, given.length);
+  const read = readRows(
+    source,
+    given,
+    Float64Array.from(places, (i) => arrivals[i]!),
+  );
+  return { ...read, recordOf: places };
+}
+
+/** As `readDecoded`. */
+function readColumns(
+  source: Source,
+  { columns, others }: DecodedColumns,
+  arrivals: Float64Array,
+  bury: (i: number, error: SamewiseError) => void,
+): Read {
+  const recordOf = Int32Array.from(arrivals, (_, i) => i);
+  const given = new Map<number, DecodedRow>();
+  for (const [i, said] of others) {
+    if (said instanceof SamewiseError) bury(i, said);
+    else if (said !== null) given.set(i, said);
+    if (!given.has(i)) recordOf[i] = -1;
+  }
+  return { ...readOthers(source, columns, given, arrivals), recordOf };
 }
 
 /** The batch with columns that were looked up for its rows. */

@@ -68,6 +68,45 @@ export function readRows(
   return { batch, timeUs, retract, bad };
 }
 
+/**
+ * As `readRows`, of rows of which most are in columns already: those are right. `others` are read here and put in their places;
+ * the columns are this call's to write to.
+ */
+export function readOthers(
+  source: Source,
+  columns: Readonly<Record<string, Column>>,
+  others: ReadonlyMap<number, DecodedRow>,
+  arrivalUs: Float64Array,
+): Rows {
+  const batch = { length: arrivalUs.length, columns: { ...columns } };
+  if (others.size === 0)
+    return { batch, timeUs: timesOf(source, batch), retract: null, bad: new Map() };
+  const places = [...others.keys()];
+  const own = readRows(
+    source,
+    [...others.values()],
+    Float64Array.from(places, (place) => arrivalUs[place]!),
+  );
+  const from = new Int32Array(batch.length).fill(-1);
+  places.forEach((place, i) => {
+    from[place] = i;
+  });
+  for (const { name } of source.columns)
+    batch.columns[name] = merged(columns[name]!, own.batch.columns[name]!, from);
+  const retract = own.retract && Uint8Array.from(from, (i) => (i < 0 ? 0 : own.retract![i]!));
+  const bad = new Map([...own.bad].map(([i, error]) => [places[i]!, error]));
+  return { batch, timeUs: timesOf(source, batch), retract, bad };
+}
+
+/** A column's rows, but for those that come `from` a row of another one. */
+function merged(column: Column, other: Column, from: Int32Array): Column {
+  const builder = new ColumnBuilder(column.dtype, column.length);
+  for (let row = 0; row < column.length; row++)
+    if (from[row]! < 0) builder.pushFrom(column, row);
+    else builder.pushFrom(other, from[row]!);
+  return builder.finish();
+}
+
 /** The batch's rows `rows`, in that order. */
 export function pickRows(source: Source, batch: Batch, rows: readonly number[]): Batch {
   const columns = Object.fromEntries(

@@ -13,7 +13,7 @@ import type { OnlineStore } from '../online/contract.ts';
 import { lesser } from './checkpoint.ts';
 import type { Consumer, ConsumerEvent, EventLog, RecordPlace } from './contract.ts';
 import { type Control, readControl, topicOf } from './control.ts';
-import type { Decoder } from './decode/contract.ts';
+import type { Decoded, DecodedColumns, Decoder } from './decode/contract.ts';
 import { LookUps } from './lookups.ts';
 import type { StreamObserver } from './observer.ts';
 import {
@@ -268,7 +268,11 @@ export class Worker {
       at === null ? event.records : event.records.filter(({ position }) => position > at.position);
     if (records.length === 0) return;
     reader.see(event.next);
-    const decoded = await this.#retry('decode', () => decoder.decode(records));
+    const decoded = await this.#retry(
+      'decode',
+      (): Promise<DecodedColumns | Decoded[]> =>
+        decoder.columns?.(records) ?? decoder.decode(records),
+    );
     const batch = readBatch(source, partition, at, records, decoded);
     reader.at = batch.to;
     const lag = event.next - batch.to.position - 1n;

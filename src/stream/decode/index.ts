@@ -10,7 +10,7 @@ import { protobufDecoder } from './protobuf.ts';
 import type { SchemaRegistry } from './registry.ts';
 
 export { rowsOfBody } from './body.ts';
-export type { Decoded, DecodedRow, Decoder } from './contract.ts';
+export type { Decoded, DecodedColumns, DecodedRow, Decoder } from './contract.ts';
 export type { ColumnChange, SchemaChange } from './framed.ts';
 export { type BodyLimits, MAX_BODY_ROWS, MAX_RECORD_BYTES } from './limits.ts';
 export { OP_FIELD, OP_HEADER } from './records.ts';

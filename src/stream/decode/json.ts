@@ -2,6 +2,7 @@
 import type { Source } from '../../model/definitions.ts';
 import type { LogRecord } from '../contract.ts';
 import type { DecodedRow, Decoder } from './contract.ts';
+import { plainReader } from './json_columns.ts';
 import {
   columnValue,
   isObject,
@@ -27,7 +28,19 @@ export function jsonDecoder(source: Source, maxBytes: number): Decoder {
       return { op: operationOf(source, record, object[OP_FIELD], values), values };
     });
   };
-  return { decode: async (records) => decodeEach(source, records, maxBytes, decode) };
+  const decodeAll = (records: readonly LogRecord[]) =>
+    decodeEach(source, records, maxBytes, decode);
+  const all: Decoder = { decode: async (records) => decodeAll(records) };
+  const plain = plainReader(source, maxBytes);
+  if (plain === null) return all;
+  return {
+    ...all,
+    columns: async (records) => {
+      const { columns, left } = plain(records);
+      const decoded = decodeAll(left.map((i) => records[i]!));
+      return { columns, others: new Map(left.map((i, k) => [i, decoded[k]!])) };
+    },
+  };
 }
 
 /** A text never begins with a zero byte. */
