@@ -66,55 +66,88 @@ export function noValues(): Tally {
 export function rowTexts(
   vectors: Vectors,
   row: number,
-  { outputs, labels, dtypes, allPresent, aroundTimes }: Columns,
+  columns: Columns,
 ): Texts & { readonly tally: Tally } {
-  let values = '{';
+  const { outputs, labels, allPresent, aroundTimes } = columns;
   const tally = noValues();
+  let statuses = allPresent;
+  if (vectors.isWhole(row)) tally.PRESENT = outputs.length;
+  else {
+    const texts = outputs.map((output, i) => {
+      const status = vectors.status(row, output);
+      tally[status]++;
+      return `${labels[i]!}"${status}"`;
+    });
+    statuses = `{${texts.join('')}}`;
+  }
   // Outputs mostly come from one page, or from pages of the same events.
   const firstUs = outputs.length === 0 ? null : vectors.eventTimeUs(row, outputs[0]!);
   let sameTime = true;
-  for (let i = 0; i < outputs.length; i++) {
-    const output = outputs[i]!;
-    tally[vectors.status(row, output)]++;
-    if (vectors.eventTimeUs(row, output) !== firstUs) sameTime = false;
-    values += labels[i]! + scalarToJsonText(vectors.value(row, output), dtypes[i]!);
-  }
-  let statuses = allPresent;
-  if (tally.PRESENT < outputs.length)
-    statuses = `{${labels.map((label, i) => `${label}"${vectors.status(row, outputs[i]!)}"`).join('')}}`;
+  for (let i = 1; i < outputs.length && sameTime; i++)
+    sameTime = vectors.eventTimeUs(row, outputs[i]!) === firstUs;
   const times = sameTime
     ? aroundTimes.join(timeText(firstUs))
     : `{${labels.map((label, i) => label + timeText(vectors.eventTimeUs(row, outputs[i]!))).join('')}}`;
-  return { values: `${values}}`, statuses, eventTimes: times, tally };
+  return { values: valuesText(vectors, row, columns), statuses, eventTimes: times, tally };
+}
+
+/** The values of one row as a JSON object by name. */
+function valuesText(vectors: Vectors, row: number, { outputs, labels, dtypes }: Columns): string {
+  const whole = vectors.isWhole(row);
+  let text = '{';
+  for (let i = 0; i < outputs.length; i++) {
+    const output = outputs[i]!;
+    const value = whole ? vectors.stored(row, output) : vectors.value(row, output);
+    text += labels[i]! + scalarToJsonText(value, dtypes[i]!);
+  }
+  return `${text}}`;
+}
+
+/** All rows: the texts of the values, and with `full` those of statuses and event times. */
+export function vectorTexts(
+  vectors: Vectors,
+  columns: Columns,
+  full: boolean,
+): Pick<Texts, 'values'> & Partial<Texts> {
+  if (!full) {
+    let values = '';
+    for (let row = 0; row < vectors.rows; row++)
+      values += (row > 0 ? ',' : '') + valuesText(vectors, row, columns);
+    return { values: `[${values}]` };
+  }
+  const rows = Array.from({ length: vectors.rows }, (_, row) => rowTexts(vectors, row, columns));
+  return {
+    values: `[${rows.map(({ values }) => values).join()}]`,
+    statuses: `[${rows.map(({ statuses }) => statuses).join()}]`,
+    eventTimes: `[${rows.map(({ eventTimes }) => eventTimes).join()}]`,
+  };
 }
 
 function timeText(us: number | null): string {
   return us === null ? 'null' : `"${formatInstant(us)}"`;
 }
 
-/** All rows as three JSON objects by name, each of an array with one item for each row. */
-export function columnTexts(vectors: Vectors, { outputs, labels, dtypes }: Columns): Texts {
-  const values: string[] = [];
-  const statuses: string[] = [];
-  const eventTimes: string[] = [];
+/** The same as one JSON object by name, each of an array with one item for each row. */
+export function columnTexts(
+  vectors: Vectors,
+  { outputs, labels, dtypes }: Columns,
+  full: boolean,
+): Pick<Texts, 'values'> & Partial<Texts> {
   const { rows } = vectors;
-  for (let i = 0; i < outputs.length; i++) {
-    const output = outputs[i]!;
-    const texts = { value: new Array(rows), status: new Array(rows), time: new Array(rows) };
-    for (let row = 0; row < rows; row++) {
-      const status = vectors.status(row, output);
-      const us = vectors.eventTimeUs(row, output);
-      texts.value[row] = scalarToJsonText(vectors.value(row, output), dtypes[i]!);
-      texts.status[row] = `"${status}"`;
-      texts.time[row] = timeText(us);
-    }
-    values.push(`${labels[i]!}[${texts.value.join()}]`);
-    statuses.push(`${labels[i]!}[${texts.status.join()}]`);
-    eventTimes.push(`${labels[i]!}[${texts.time.join()}]`);
-  }
+  const columns = (text: (row: number, output: number, dtype: Dtype) => string) => {
+    const texts = outputs.map((output, i) => {
+      const column = Array.from({ length: rows }, (_, row) => text(row, output, dtypes[i]!));
+      return `${labels[i]!}[${column.join()}]`;
+    });
+    return `{${texts.join('')}}`;
+  };
+  const values = columns((row, output, dtype) =>
+    scalarToJsonText(vectors.value(row, output), dtype),
+  );
+  if (!full) return { values };
   return {
-    values: `{${values.join('')}}`,
-    statuses: `{${statuses.join('')}}`,
-    eventTimes: `{${eventTimes.join('')}}`,
+    values,
+    statuses: columns((row, output) => `"${vectors.status(row, output)}"`),
+    eventTimes: columns((row, output) => timeText(vectors.eventTimeUs(row, output))),
   };
 }

@@ -149,7 +149,8 @@ function tallyOf(vectors: Vectors): Tally {
   const tally = noValues();
   const outputs = vectors.program.sources.length;
   for (let row = 0; row < vectors.rows; row++)
-    for (let output = 0; output < outputs; output++) tally[vectors.status(row, output)]++;
+    if (vectors.isWhole(row)) tally.PRESENT += outputs;
+    else for (let output = 0; output < outputs; output++) tally[vectors.status(row, output)]++;
   return tally;
 }
 

@@ -20,6 +20,8 @@ export interface PageRead extends PageKey {
 /** What a page says: values and statuses in the order of `reads`, and when the newest event before T happened. */
 export interface PageAnswer extends Omit<Reading, 'missing' | 'statuses'> {
   readonly statuses: readonly Status[];
+  /** Whether every value is PRESENT, as most are. */
+  readonly whole: boolean;
   /** It did not come in time: there are no values, and nothing is known. */
   readonly timedOut: boolean;
   /** Where the page is; null for an entity whose key is not known. */
@@ -147,6 +149,7 @@ export function timedOut(features: number): PageAnswer {
     statuses: new Array(features).fill('TIMED_OUT'),
     eventTimeUs: null,
     steadyUntilUs: Number.NEGATIVE_INFINITY,
+    whole: false,
     timedOut: true,
   };
 }
@@ -154,6 +157,8 @@ export function timedOut(features: number): PageAnswer {
 function pageAnswer(page: PageRead | null, head: Head | undefined, answer: Reading): PageAnswer {
   const { values, statuses, eventTimeUs, steadyUntilUs } = answer;
   const version = head?.version ?? 0;
+  let whole = true;
+  for (let i = 0; i < statuses.length && whole; i++) whole = statuses[i] === 'PRESENT';
   const told = page?.tells === true && head !== undefined;
   const positions = told ? readPositions(page.program.layout, head.bytes) : null;
   return {
@@ -164,6 +169,7 @@ function pageAnswer(page: PageRead | null, head: Head | undefined, answer: Readi
     statuses,
     eventTimeUs,
     steadyUntilUs,
+    whole,
     timedOut: false,
   };
 }

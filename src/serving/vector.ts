@@ -61,6 +61,20 @@ export class Vectors {
     return storedValue(this.#pages, row, source);
   }
 
+  /** Whether every value of the row is stored and PRESENT, so that nobody need look at each. */
+  isWhole(row: number): boolean {
+    if (this.#computed !== null) return false;
+    const pages = this.#pages;
+    for (let i = 0; i < pages.length; i++) if (!pages[i]![row]!.whole) return false;
+    return true;
+  }
+
+  /** The value as it is stored: that of an output of a row that is whole. */
+  stored(row: number, output: number): Scalar | null {
+    const { lookup, index } = this.program.sources[output]!;
+    return this.#pages[lookup]![row]!.values[index]!;
+  }
+
   /** What is known of the value. */
   status(row: number, output: number): Status {
     const source = this.program.sources[output]!;

@@ -3,14 +3,13 @@ import type { FastifyInstance } from 'fastify';
 import { formatInstant } from '../base/time.ts';
 import { scalarFromJson } from '../types/json.ts';
 import type { Scalar } from '../types/scalar.ts';
-import { type Columns, columnTexts, partialText, rowTexts, type Texts } from './answer.ts';
+import { columnTexts, partialText, vectorTexts } from './answer.ts';
 import type { Context } from './context.ts';
 import { missingField, unknownField } from './request_fields.ts';
 import { JSON_TYPE, type ServiceParams, type VectorsBody, vectorsSchema } from './schemas.ts';
 import type { ServiceProgram } from './service_program.ts';
 import { termsOf } from './terms.ts';
 import { readTime } from './times.ts';
-import type { Vectors } from './vector.ts';
 
 export function vectorsRoute(app: FastifyInstance, context: Context): void {
   const { clock, definitions, ask } = context;
@@ -28,7 +27,7 @@ export function vectorsRoute(app: FastifyInstance, context: Context): void {
         orientation === 'columns'
           ? (['columns', columnTexts] as const)
           : (['vectors', vectorTexts] as const);
-      const { values, statuses, eventTimes } = write(vectors, columns);
+      const { values, statuses, eventTimes } = write(vectors, columns, full === true);
       const extra = full === true ? `,"statuses":${statuses},"event_times":${eventTimes}` : '';
       reply.header('content-type', JSON_TYPE);
       return `{"service":"${program.name}","version":${program.version},"at":"${formatInstant(atUs)}"${partialText(vectors)},"${name}":${values}${extra}}`;
@@ -60,14 +59,4 @@ export function requestRow(
     throw unknownField(program, name, `${place}.${name}`);
   }
   return row;
-}
-
-/** An array with one object by name for each entity. */
-function vectorTexts(vectors: Vectors, columns: Columns): Texts {
-  const rows = Array.from({ length: vectors.rows }, (_, row) => rowTexts(vectors, row, columns));
-  return {
-    values: `[${rows.map(({ values }) => values).join()}]`,
-    statuses: `[${rows.map(({ statuses }) => statuses).join()}]`,
-    eventTimes: `[${rows.map(({ eventTimes }) => eventTimes).join()}]`,
-  };
 }
