@@ -95,22 +95,6 @@ const quotes = source({
   batch: parquet('quotes/*.parquet'),
 });
 
-const spending = featureView({
-  name: 'spending',
-  entity: pair,
-  source: orders,
-  features: ({ amount, pieces, express }) => ({
-    n_10: count().over('10s'),
-    n_express: count().where(express).over('20s'),
-    total: sum(amount).lifetime(),
-    mean_delayed: avg(amount).over('15s').delay('5s'),
-    most: max(pieces).over('20s').hop('5s'),
-    last_3: lastK(pieces, 3).lifetime(),
-    recent_2: sum(pieces).overLast(2),
-    today: count().sinceStartOf('day'),
-    newest: latest(amount).ttl('8s'),
-  }),
-});
 const bigSpending = featureView({
   name: 'big_spending',
   entity: user,
@@ -130,6 +114,27 @@ const cityStats = featureView({
   source: orders,
   features: ({ amount }) => ({ city_n: count().over('20s'), city_mean: avg(amount).lifetime() }),
 });
+const inHomeCity = cityStats.via({ city: home.city }).features;
+const spending = featureView({
+  name: 'spending',
+  entity: pair,
+  source: orders,
+  features: ({ amount, pieces, express }) => ({
+    n_10: count().over('10s'),
+    n_express: count().where(express).over('20s').orElse(bigSpending.big_n, inHomeCity.city_n),
+    total: sum(amount).lifetime(),
+    mean_delayed: avg(amount)
+      .over('15s')
+      .delay('5s')
+      .orElse(inHomeCity.city_mean, bigSpending.big_total)
+      .default(0.5),
+    most: max(pieces).over('20s').hop('5s'),
+    last_3: lastK(pieces, 3).lifetime(),
+    recent_2: sum(pieces).overLast(2),
+    today: count().sinceStartOf('day'),
+    newest: latest(amount).ttl('8s').orElse(bigSpending.big_total),
+  }),
+});
 const reading = featureView({
   name: 'reading',
   entity: user,
@@ -147,7 +152,7 @@ const plain = featureView({
   features: ({ price, size, town }) => ({
     price: latest(price),
     size: latest(size).ttl('10s'),
-    town: latest(town).ttl('5s'),
+    town: latest(town).ttl('5s').orElse(home.features.city).default('nowhere'),
   }),
 });
 const ratio = onDemandView({

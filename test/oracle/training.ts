@@ -40,13 +40,29 @@ export interface Question {
   readonly knowledge: 'final' | 'as-served';
 }
 
+/** What is answered, and why. */
+export interface Answer {
+  readonly value: Scalar | null;
+  readonly status: string;
+}
+
 /** The outputs for one label by name, in order. */
 export function naiveOutputs(question: Question, label: Row, atUs: number): Row {
-  const out: Record<string, Scalar | null> = {};
+  const answers = Object.entries(naiveAnswers(question, label, atUs));
+  return Object.fromEntries(answers.map(([name, { value }]) => [name, value]));
+}
+
+/** The same with their statuses. */
+export function naiveAnswers(
+  question: Question,
+  label: Row,
+  atUs: number,
+): Readonly<Record<string, Answer>> {
+  const out: Record<string, Answer> = {};
   for (const member of question.members) {
     const view = viewOf(question.catalog, member.view);
     for (const feature of featuresTaken(view, member))
-      out[outputName(member, feature.name)] = value(question, member, feature.name, label, atUs);
+      out[outputName(member, feature.name)] = answer(question, member, feature.name, label, atUs);
   }
   return out;
 }
@@ -58,13 +74,38 @@ function value(
   label: Row,
   atUs: number,
 ): Scalar | null {
+  return answer(question, member, feature, label, atUs).value;
+}
+
+function answer(
+  question: Question,
+  member: Member,
+  feature: string,
+  label: Row,
+  atUs: number,
+): Answer {
   const view = viewOf(question.catalog, member.view);
-  const { dtype, default: fallback } = view.features[featureIndex(view, feature)]!;
-  const found =
-    view.kind === 'featureView'
-      ? stored(question, view, member, feature, label, atUs)
-      : computed(question, view, feature, label, atUs);
-  return found ?? coerce(fallback, dtype);
+  const { dtype, default: text } = view.features[featureIndex(view, feature)]!;
+  const standIn = coerce(text, dtype);
+  if (view.kind === 'onDemandView') {
+    const found = computed(question, view, feature, label, atUs);
+    if (found !== null) return { value: found, status: 'PRESENT' };
+    return { value: standIn, status: standIn === null ? 'NULL_VALUE' : 'DEFAULTED' };
+  }
+  const { key, ...own } = stored(question, view, member, feature, label, atUs);
+  const { fallbacks = [] } = view.features[featureIndex(view, feature)]!;
+  if (own.status === 'PRESENT') return own;
+  // What a fallback is looked up by are parts of this entity's key.
+  const { key: parts } = question.catalog.entities[view.entity]!;
+  const keyRow = Object.fromEntries(parts.map(({ name }, i) => [name, key[i]!]));
+  for (const [i, fallback] of fallbacks.entries()) {
+    const other = viewOf(question.catalog, fallback.member.view) as FeatureView;
+    const level = stored(question, other, fallback.member, fallback.feature, keyRow, atUs);
+    if (level.status === 'PRESENT') return { value: level.value, status: `FALLBACK_${i + 1}` };
+  }
+  return standIn !== null && (fallbacks.length > 0 || own.value === null)
+    ? { value: standIn, status: 'DEFAULTED' }
+    : own;
 }
 
 function computed(
@@ -93,7 +134,7 @@ function stored(
   feature: string,
   label: Row,
   atUs: number,
-): Scalar | null {
+): Answer & { readonly key: readonly (Scalar | null)[] } {
   const key = member.keys.map((origin) =>
     origin.from === 'column'
       ? (label[origin.column] ?? null)
@@ -101,7 +142,48 @@ function stored(
   );
   const readUs = atUs + (question.through ? 1 : 0);
   const knownUs = question.knowledge === 'final' ? Number.POSITIVE_INFINITY : readUs;
-  return featureOf(question, view, feature, key, readUs, knownUs);
+  const found = featureOf(question, view, feature, key, readUs, knownUs);
+  return {
+    key,
+    value: found,
+    status: statusOf(question, view, feature, key, found, readUs, knownUs),
+  };
+}
+
+function statusOf(
+  question: Question,
+  view: FeatureView,
+  feature: string,
+  key: readonly (Scalar | null)[],
+  found: Scalar | null,
+  readUs: number,
+  knownUs: number,
+): string {
+  const { aggregate, window } = view.features[featureIndex(view, feature)]!;
+  const of = (from: number) =>
+    eventsOf(question, view, key, knownUs).filter(({ t }) => t >= from && t < readUs);
+  if (of(Number.NEGATIVE_INFINITY).length === 0) return 'NOT_FOUND';
+  if (found !== null) return 'PRESENT';
+  const aged =
+    aggregate.fn === 'latest' &&
+    window.sizeUs !== null &&
+    of(windowStart(window, readUs)).length === 0;
+  return aged ? 'OUTSIDE_MAX_AGE' : 'NULL_VALUE';
+}
+
+/** What stands of an entity's events, at whatever time. */
+function eventsOf(
+  question: Pick<Question, 'catalog' | 'history'>,
+  view: FeatureView,
+  key: readonly (Scalar | null)[],
+  knownUs: number,
+): Event[] {
+  const source = question.catalog.sources[view.source]!;
+  const known = deliveriesOf(question, source).filter(({ a }) => a < knownUs);
+  if (key.includes(null)) return [];
+  return events(view, source, known).filter((event) =>
+    view.keys.every((column, i) => sameScalar(event.row[column]!, key[i]!)),
+  );
 }
 
 /** A feature of one key at a read time, before its default, out of what had arrived before `knownUs`. */
@@ -115,15 +197,9 @@ function featureOf(
 ): Scalar | null {
   const source = question.catalog.sources[view.source]!;
   const { aggregate: spec, input, window } = view.features[featureIndex(view, feature)]!;
-  const known = deliveriesOf(question, source).filter(({ a }) => a < knownUs);
-  let seen = key.includes(null)
-    ? []
-    : events(view, source, known).filter(
-        (event) =>
-          view.keys.every((column, i) => sameScalar(event.row[column]!, key[i]!)) &&
-          event.t >= windowStart(window, readUs) &&
-          event.t < windowEnd(window, readUs),
-      );
+  let seen = eventsOf(question, view, key, knownUs).filter(
+    ({ t }) => t >= windowStart(window, readUs) && t < windowEnd(window, readUs),
+  );
   seen.sort((x, y) => x.t - y.t || x.a - y.a || (x.id < y.id ? -1 : x.id > y.id ? 1 : 0));
   if (window.last !== null) seen = seen.slice(Math.max(0, seen.length - window.last));
   const batch = batchOf(

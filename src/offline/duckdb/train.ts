@@ -359,16 +359,18 @@ class TrainingRun {
     const keys = lookup.program.keyDtypes.map((dtype, i) => ({ name: `k${i}`, dtype }));
     const schema: Schema = [{ name: 't', dtype: timestamp }, ...keys];
     const table = await createTable(this.#connection, engine.tableName('via'), schema);
+    const writer = await engine.connect();
+    // Look-ups run side by side, and a connection streams one result at a time.
+    const reader = await engine.connect();
     const times = exactBatches(
       readBatches(
-        this.#connection,
+        reader,
         `SELECT epoch_us(${labels.value(this.#request.timeColumn)})::DOUBLE FROM ${name(labels.table)}`,
         [{ name: 't', dtype: timestamp }],
         this.#blockRows,
       ),
       this.#blockRows,
     );
-    const writer = await engine.connect();
     try {
       let block = 0;
       for await (const batch of times) {
@@ -385,6 +387,7 @@ class TrainingRun {
         block++;
       }
     } finally {
+      reader.closeSync();
       writer.closeSync();
     }
     return { from: name(table), row: 'rowid', time: 't', keys: keys.map((key) => key.name) };
