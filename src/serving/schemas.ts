@@ -150,6 +150,7 @@ const VectorsBody = Type.Object(
     at: optional(At),
     through: optional(Type.Boolean({ description: THROUGH })),
     full: optional(Type.Boolean({ description: 'Also give statuses and event times.' })),
+    types: optional(Type.Boolean({ description: 'Also give the types of the values.' })),
     orientation: optional(
       choice(
         ['rows', 'columns'],
@@ -201,6 +202,11 @@ const VectorsAnswer = Type.Object(
         ],
         { description: 'With `full`, in the shape of the values.' },
       ),
+    ),
+    types: optional(
+      Type.Record(Type.String(), Type.String(), {
+        description: 'With `types`: float64, int64, string, timestamp, list(T), …',
+      }),
     ),
   },
   { description: 'The vectors.' },

@@ -1,36 +1,65 @@
-/** `POST /api/v1/services/{service}/vectors`: the vectors of many entities, with request data for on-demand features. */
-import type { FastifyInstance } from 'fastify';
+/**
+ * `POST /api/v1/services/{service}/vectors` and `POST /api/v1/features/vectors`: the vectors of many entities by service or by a
+ * list of features, with request data for on-demand features.
+ */
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { formatInstant } from '../base/time.ts';
+import { printDtype } from '../types/dtype.ts';
 import { scalarFromJson } from '../types/json.ts';
 import type { Scalar } from '../types/scalar.ts';
-import { columnTexts, partialText, vectorTexts } from './answer.ts';
+import { type Columns, columnTexts, partialText, vectorTexts } from './answer.ts';
 import type { Context } from './context.ts';
+import type { Chosen, Revision } from './definitions.ts';
 import { missingField, unknownField } from './request_fields.ts';
-import { JSON_TYPE, type ServiceParams, type VectorsBody, vectorsSchema } from './schemas.ts';
+import {
+  JSON_TYPE,
+  type ListBody,
+  listSchema,
+  type ServiceParams,
+  type VectorsBody,
+  vectorsSchema,
+} from './schemas.ts';
 import type { ServiceProgram } from './service_program.ts';
 import { termsOf } from './terms.ts';
 import { readTime } from './times.ts';
 
-export function vectorsRoute(app: FastifyInstance, context: Context): void {
-  const { clock, definitions, ask } = context;
+export function vectorsRoute(app: FastifyInstance, { clock, definitions, ask }: Context): void {
+  const answer = async (
+    request: FastifyRequest<{ Body: VectorsBody }>,
+    revision: Revision,
+    { program, columns, service }: Chosen,
+  ): Promise<string> => {
+    const { entities, at, through, full, types, orientation } = request.body;
+    const rows = entities.map((entity, i) => requestRow(program, entity, `entities[${i}]`));
+    const { atUs, readUs } = readTime(clock, at, through === true);
+    const vectors = await ask.vectors({ revision, program, rows, readUs, ...termsOf(request) });
+    const [name, write] =
+      orientation === 'columns'
+        ? (['columns', columnTexts] as const)
+        : (['vectors', vectorTexts] as const);
+    const { values, statuses, eventTimes } = write(vectors, columns, full === true);
+    const extra = full === true ? `,"statuses":${statuses},"event_times":${eventTimes}` : '';
+    const typed = types === true ? `,"types":${typesText(columns)}` : '';
+    const of = service === null ? '' : `"service":"${service.name}","version":${service.version},`;
+    return `{${of}"at":"${formatInstant(atUs)}"${partialText(vectors)},"${name}":${values}${extra}${typed}}`;
+  };
   app.post<{ Params: ServiceParams; Body: VectorsBody }>(
     '/api/v1/services/:service/vectors',
     { schema: vectorsSchema },
     async (request, reply) => {
-      const { entities, at, through, full, orientation } = request.body;
       const revision = await definitions.newest();
-      const { program, columns } = revision.service(request.params.service);
-      const rows = entities.map((entity, i) => requestRow(program, entity, `entities[${i}]`));
-      const { atUs, readUs } = readTime(clock, at, through === true);
-      const vectors = await ask.vectors({ revision, program, rows, readUs, ...termsOf(request) });
-      const [name, write] =
-        orientation === 'columns'
-          ? (['columns', columnTexts] as const)
-          : (['vectors', vectorTexts] as const);
-      const { values, statuses, eventTimes } = write(vectors, columns, full === true);
-      const extra = full === true ? `,"statuses":${statuses},"event_times":${eventTimes}` : '';
       reply.header('content-type', JSON_TYPE);
-      return `{"service":"${program.name}","version":${program.version},"at":"${formatInstant(atUs)}"${partialText(vectors)},"${name}":${values}${extra}}`;
+      return answer(request, revision, revision.service(request.params.service));
+    },
+  );
+  app.post<{ Body: ListBody }>(
+    '/api/v1/features/vectors',
+    { schema: listSchema },
+    async (request, reply) => {
+      const { features, full_names } = request.body;
+      const revision = await definitions.newest();
+      reply.header('content-type', JSON_TYPE);
+      return answer(request, revision, revision.list(features.join(), full_names === true));
     },
   );
 }
@@ -59,4 +88,8 @@ export function requestRow(
     throw unknownField(program, name, `${place}.${name}`);
   }
   return row;
+}
+
+function typesText({ labels, dtypes }: Columns): string {
+  return `{${labels.map((label, i) => `${label}"${printDtype(dtypes[i]!)}"`).join('')}}`;
 }

@@ -43,6 +43,7 @@ test('every route is in it, with what a reader needs', () => {
       'post /api/v1/events/{source}',
       'post /api/v1/features',
       'post /api/v1/features/offline',
+      'post /api/v1/features/vectors',
       'post /api/v1/services/{service}/vectors',
       'post /api/v1/training',
       'post /push',

@@ -103,6 +103,34 @@ test('with full, statuses and event times come beside', async () => {
   assert.equal(body.statuses[1].amount_to_mean, 'NULL_VALUE');
 });
 
+test('a list of features is read like a service, with types where they are asked for', async () => {
+  const { body: service } = await post('fraud', {
+    entities: [{ customer_id: 7, amount: 30 }],
+    types: true,
+  });
+  assert.equal(service.types.amount_to_mean, 'float64');
+  assert.deepEqual(Object.keys(service.types), Object.keys(service.vectors[0]));
+  const list = async (payload: object) => {
+    const response = await server.app.inject({
+      method: 'POST',
+      url: '/api/v1/features/vectors',
+      payload: { entities: [{ customer_id: 7 }], ...payload },
+    });
+    return { status: response.statusCode, body: response.json() };
+  };
+  const features = ['spending:mean_7d', 'spending:total'];
+  const { body } = await list({ features, types: true });
+  const { mean_7d, total } = body.vectors[0];
+  assert.deepEqual(Object.keys(body), ['at', 'vectors', 'types']);
+  assert.equal(typeof mean_7d, 'number');
+  const full = await list({ features, full_names: true });
+  assert.deepEqual(full.body.vectors, [{ spending__mean_7d: mean_7d, spending__total: total }]);
+  const missing = await list({ features, entities: [{}] });
+  assert.equal(missing.body.error.message.split(' looks')[0], 'this list of features');
+  const unknown = await list({ features: ['spending:tota'] });
+  assert.deepEqual([unknown.status, unknown.body.error.code], [404, 'model/unknown-feature']);
+});
+
 test('columns say the same as rows', async () => {
   const ask = {
     entities: [7, 404, 9].map((customer_id) => ({ customer_id, amount: 3 })),
