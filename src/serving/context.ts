@@ -19,6 +19,13 @@ export type DefineFeature = (
   author: string,
 ) => Promise<{ readonly version: number; readonly created: boolean }>;
 
+/** Brings history into the online store, of the named views or of all; one such run goes on at a time. */
+export type Materialize = (request: {
+  readonly views: readonly string[] | null;
+  /** All of history, not only what is new. */
+  readonly full: boolean;
+}) => Promise<void>;
+
 export interface Context {
   readonly registry: Registry;
   readonly online: OnlineStore;
@@ -32,6 +39,7 @@ export interface Context {
   readonly metrics: Metrics;
   readonly defineFeature: DefineFeature;
   readonly pushEvents: PushEvents;
+  readonly materialize: Materialize;
   readonly explain: Explain;
   /** Null: no vector is logged. */
   readonly featureLog: FeatureLog | null;

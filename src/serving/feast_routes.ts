@@ -1,20 +1,33 @@
 /**
- * `POST /push` and `POST /write-to-online-store` as Feast's feature server has them, so that who pushes to Feast may push here. Both
- * append to the event log of a source, like `POST /api/v1/events/{source}`.
+ * Feast's feature server, as its clients know it: they read, push and materialise here by changing a URL. What is pushed is
+ * appended to the event log of a source, like `POST /api/v1/events/{source}`; what is read is what every protocol reads.
  */
-import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyError, FastifyInstance } from 'fastify';
 import { SamewiseError } from '../base/errors.ts';
+import { parseInstant } from '../base/time.ts';
 import type { Source } from '../model/definitions.ts';
 import type { Context } from './context.ts';
 import { coded, statusOf } from './errors.ts';
+import { feastAsked, feastRows, feastText } from './feast_read.ts';
+import { FeastRefusal, refusalOf, sendInvalid, sendRefusal } from './feast_refusal.ts';
 import {
   FEAST_TARGETS,
+  type FeastIncrementalBody,
+  type FeastMaterializeBody,
   type FeastPushBody,
+  type FeastReadBody,
   type FeastWriteBody,
+  feastHealthSchema,
+  feastIncrementalSchema,
+  feastMaterializeSchema,
   feastPushSchema,
+  feastReadSchema,
+  feastSearchSchema,
   feastWriteSchema,
 } from './feast_schemas.ts';
+import { fromFeast } from './feast_values.ts';
 import { JSON_TYPE } from './schemas.ts';
+import { termsOf } from './terms.ts';
 
 /** What Feast calls the time of an event and of its row, in whatever source. */
 const EVENT_TIME = 'event_timestamp';
@@ -22,21 +35,8 @@ const CREATED = ['created', 'created_timestamp'];
 
 type Frame = FeastPushBody['df'];
 
-/** A refusal in Feast's own words: its client raises the class. */
-class FeastRefusal extends Error {
-  readonly status: number;
-  readonly feastClass: string | null;
-
-  /** `feastClass`: null where Feast names none. */
-  constructor(status: number, feastClass: string | null, message: string) {
-    super(message);
-    this.status = status;
-    this.feastClass = feastClass;
-  }
-}
-
 export function feastRoutes(app: FastifyInstance, context: Context): void {
-  const { definitions, pushEvents, onFailure } = context;
+  const { ask, clock, definitions, materialize, metrics, pushEvents, onFailure } = context;
 
   /** Feast's clients read what they have just pushed, so this waits for it wherever it should be online. */
   async function pushFrame(source: Source, frame: Frame, to: (typeof FEAST_TARGETS)[number]) {
@@ -48,17 +48,41 @@ export function feastRoutes(app: FastifyInstance, context: Context): void {
     });
   }
 
+  async function materializeViews(views: readonly string[] | null | undefined, full: boolean) {
+    const { catalog } = await definitions.newest();
+    const unknown = views?.find((name) => own(catalog.featureViews, name) === undefined);
+    if (unknown !== undefined) throw unknownView(unknown);
+    await materialize({ views: views ?? null, full });
+  }
+
   app.register(async (scope) => {
     scope.setErrorHandler((error, request, reply) => {
       const { validation } = error as FastifyError;
       if (validation !== undefined) return sendInvalid(reply, validation);
-      if (error instanceof FeastRefusal)
-        return sendRefusal(reply, error.status, error.feastClass, error.message);
+      if (error instanceof FeastRefusal) return sendRefusal(reply, error);
       const refusal = coded(error);
       const status = statusOf(refusal);
       if (status >= 500) onFailure(error, { method: request.method, url: request.url });
-      return sendRefusal(reply, status, 'FeastError', said(refusal));
+      if (status === 429) reply.header('retry-after', '1');
+      return sendRefusal(reply, refusalOf(refusal, status));
     });
+
+    scope.post<{ Body: FeastReadBody }>(
+      '/get-online-features',
+      { schema: feastReadSchema },
+      async (request, reply) => {
+        const { body } = request;
+        const revision = await definitions.newest();
+        const asked = feastAsked(revision, body);
+        const rows = feastRows(asked, body.entities);
+        const { program } = asked;
+        const question = { revision, program, rows, readUs: clock.nowUs(), ...termsOf(request) };
+        const { text, tally } = feastText(asked, rows, await ask.vectors(question));
+        metrics.answer(rows.length, tally);
+        reply.header('content-type', JSON_TYPE);
+        return text;
+      },
+    );
 
     scope.post<{ Body: FeastPushBody }>(
       '/push',
@@ -105,7 +129,67 @@ export function feastRoutes(app: FastifyInstance, context: Context): void {
         return reply.type(JSON_TYPE).send('null');
       },
     );
+
+    scope.post<{ Body: FeastMaterializeBody }>(
+      '/materialize',
+      { schema: feastMaterializeSchema },
+      async ({ body }, reply) => {
+        checkRange(body);
+        await materializeViews(body.feature_views, true);
+        return reply.type(JSON_TYPE).send('null');
+      },
+    );
+
+    scope.post<{ Body: FeastIncrementalBody }>(
+      '/materialize-incremental',
+      { schema: feastIncrementalSchema },
+      async ({ body }, reply) => {
+        parseInstant(body.end_ts);
+        await materializeViews(body.feature_views, false);
+        return reply.type(JSON_TYPE).send('null');
+      },
+    );
+
+    scope.get('/health', { schema: feastHealthSchema }, async (_, reply) => {
+      const isReadable = await Promise.resolve(definitions.newest()).then(
+        () => true,
+        () => false,
+      );
+      return reply.code(isReadable ? 200 : 503).send();
+    });
+
+    scope.post('/search', { schema: feastSearchSchema }, async () => {
+      throw new SamewiseError('serving/no-vector-search', 'there is no search by vectors here');
+    });
   });
+}
+
+function unknownView(name: string): FeastRefusal {
+  return new FeastRefusal(
+    404,
+    'FeatureViewNotFoundException',
+    `Feature view ${name} does not exist`,
+  );
+}
+
+/** Whoever names a range has to name one that is. */
+function checkRange({ start_ts, end_ts, disable_event_timestamp }: FeastMaterializeBody): void {
+  if (disable_event_timestamp === true) return;
+  const lacking = start_ts ? (end_ts ? undefined : 'end_ts') : 'start_ts';
+  if (lacking !== undefined) {
+    throw new SamewiseError(
+      'serving/missing-field',
+      'start_ts and end_ts are required when disable_event_timestamp is False',
+      { where: { field: lacking } },
+    );
+  }
+  if (parseInstant(start_ts!) >= parseInstant(end_ts!)) {
+    throw new SamewiseError(
+      'serving/bad-field',
+      `start_ts (${start_ts}) must be before end_ts (${end_ts})`,
+      { where: { field: 'start_ts' } },
+    );
+  }
 }
 
 /**
@@ -113,10 +197,13 @@ export function feastRoutes(app: FastifyInstance, context: Context): void {
  * the source does not ask for it.
  */
 function rowsOf({ columns, eventTime }: Source, frame: Frame): Record<string, unknown>[] {
-  const declared = new Set(columns.map(({ name }) => name));
-  const named = Object.entries(frame).flatMap(([name, values]) => {
-    if (declared.has(name)) return [[name, values] as const];
-    if (name === EVENT_TIME && !(eventTime in frame)) return [[eventTime, values] as const];
+  const dtypes = new Map(columns.map(({ name, dtype }) => [name, dtype]));
+  const named = Object.entries(frame).flatMap(([given, values]) => {
+    const isTime = given === EVENT_TIME && !dtypes.has(given) && !(eventTime in frame);
+    const name = isTime ? eventTime : given;
+    const dtype = dtypes.get(name);
+    if (dtype !== undefined)
+      return [[name, values.map((value) => fromFeast(value, dtype))] as const];
     return CREATED.includes(name) ? [] : [[name, values] as const];
   });
   const length = named[0]?.[1].length ?? 0;
@@ -145,41 +232,4 @@ function exactText(rows: readonly Record<string, unknown>[]): string {
 
 function own<T>(of: Readonly<Record<string, T>>, name: string): T | undefined {
   return Object.hasOwn(of, name) ? of[name] : undefined;
-}
-
-/** A JSON text, which where Feast names a class is that of an object. */
-function sendRefusal(
-  reply: FastifyReply,
-  status: number,
-  feastClass: string | null,
-  message: string,
-): FastifyReply {
-  const quoted = JSON.stringify;
-  const text =
-    feastClass === null
-      ? message
-      : `{"module": "feast.errors", "class": ${quoted(feastClass)}, "message": ${quoted(message)}}`;
-  return reply.code(status).type(JSON_TYPE).send(quoted(text));
-}
-
-/** As FastAPI says that a body is not as its schema says. */
-function sendInvalid(
-  reply: FastifyReply,
-  problems: NonNullable<FastifyError['validation']>,
-): FastifyReply {
-  const detail = problems.map(({ keyword, instancePath, params, message }) => {
-    const path = ['body', ...instancePath.split('/').slice(1)];
-    return keyword === 'required'
-      ? { type: 'missing', loc: [...path, params.missingProperty], msg: 'Field required' }
-      : { type: keyword, loc: path, msg: message };
-  });
-  return reply.code(422).type(JSON_TYPE).send(JSON.stringify({ detail }));
-}
-
-function said({ code, message, where, hint }: SamewiseError): string {
-  const places = Object.entries(where).map(([what, which]) => `${what} ${which}`);
-  return [
-    `${message}${places.length === 0 ? '' : ` (${places.join(', ')})`} [${code}]`,
-    ...(hint === undefined ? [] : [hint]),
-  ].join('; ');
 }

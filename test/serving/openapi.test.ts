@@ -32,11 +32,13 @@ test('every route is in it, with what a reader needs', () => {
       .map(({ path, method }) => `${method} ${path}`)
       .sort(),
     [
+      'get /api/v1/explain',
       'get /api/v1/features',
       'get /api/v1/features/online',
       'get /api/v1/features/{view}/{feature}',
       'get /api/v1/services',
       'get /api/v1/training/{id}',
+      'get /health',
       'get /healthz',
       'get /metrics',
       'get /readyz',
@@ -46,7 +48,11 @@ test('every route is in it, with what a reader needs', () => {
       'post /api/v1/features/vectors',
       'post /api/v1/services/{service}/vectors',
       'post /api/v1/training',
+      'post /get-online-features',
+      'post /materialize',
+      'post /materialize-incremental',
       'post /push',
+      'post /search',
       'post /write-to-online-store',
     ],
   );

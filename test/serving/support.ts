@@ -332,6 +332,7 @@ export async function serverOver(
   const failures: Failure[] = [];
   const trained: TrainingRequest[] = [];
   const pushed: { contentType: string; text: string }[] = [];
+  const materialized: Parameters<ServerOptions['materialize']>[0][] = [];
   const offline = {
     async train(request: TrainingRequest) {
       trained.push(request);
@@ -372,6 +373,9 @@ export async function serverOver(
       pushed.push({ contentType, text: new TextDecoder().decode(body) });
       return { source: name, rows: 1, state: wait ?? 'durable' };
     },
+    async materialize(request) {
+      materialized.push(request);
+    },
     data: { roots: ['/data'], realPath: async (path) => path },
     outputDir: '/out',
     version: '0.0.0',
@@ -381,7 +385,7 @@ export async function serverOver(
     refreshMs: 0,
     ...change,
   });
-  return { app, online, registry, clock, failures, trained, pushed };
+  return { app, online, registry, clock, failures, trained, pushed, materialized };
 }
 
 export { float64, int64, nearest, string, timestamp };
