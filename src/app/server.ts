@@ -1,15 +1,15 @@
 /** The HTTP server, wired to the app's stores. */
+import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { catalogAt, currentCatalog } from '../plan/index.ts';
-import { buildServer } from '../serving/index.ts';
+import { buildServer, type OnFailure } from '../serving/index.ts';
 import { featureDefiner } from './define.ts';
 import { type DutiesOptions, dutiesOf } from './duties.ts';
 import { explain, TOLD_EVENTS } from './explain.ts';
 import { serverFeatureLog } from './feature_log.ts';
 import { cannotListen, type Listening } from './listening.ts';
-import { materializer } from './materializer.ts';
 import type { App } from './open.ts';
 import { eventPusher } from './push_events.ts';
 import { timedReads } from './timed_reads.ts';
@@ -28,7 +28,7 @@ export interface ServerSetup extends Omit<DutiesOptions, 'onEnd'> {
   readonly allMetrics?: () => Promise<string>;
   /** Leave it to another process to tell, in its metrics, of events and of health. */
   readonly tellsNoDuties?: boolean;
-  readonly onFailure: (error: unknown, request: { method: string; url: string }) => void;
+  readonly onFailure: OnFailure;
 }
 
 /** Starts the server. Throws `app/cannot-listen`. Failures behind a 5xx go to `onFailure`; clients are told only that there was one. */
@@ -45,7 +45,6 @@ export async function startServer(app: App, options: ServerSetup): Promise<Liste
   const featureLog = serverFeatureLog(app, (error) =>
     options.onFailure(error, { method: 'feature log', url: '' }),
   );
-  const materializing = materializer(app);
   const server = await buildServer({
     registry: app.registry,
     online: reads.online,
@@ -65,10 +64,10 @@ export async function startServer(app: App, options: ServerSetup): Promise<Liste
     defineFeature: featureDefiner(app),
     pushEvents: eventPusher(streaming, duties.applied),
     explain: (request) => explain(app, { ...request, events: request.events ?? TOLD_EVENTS }),
-    materialize: materializing.materialize,
     data: { roots: [app.config.projectDir], realPath: (path) => realpath(path) },
     outputDir,
     version: options.version,
+    requestTag: randomBytes(4).toString('hex'),
     onFailure: options.onFailure,
   });
   const { operation } = server;
@@ -90,7 +89,6 @@ export async function startServer(app: App, options: ServerSetup): Promise<Liste
     warm,
     metrics: operation.metrics,
     close: async () => {
-      materializing.stop();
       await operation.drain();
       await server.close();
       // After the requests, of which some wait for what the workers do.

@@ -36,6 +36,8 @@ function isDigit(text: string, i: number): boolean {
 }
 
 function exactWholeNumbers(_key: string, value: unknown, context: { source?: string }): unknown {
-  if (typeof value !== 'number' || Number.isSafeInteger(value)) return value;
+  // What is beyond float64 is beyond every type, and its digits are not worth the time that many of them take.
+  if (typeof value !== 'number' || Number.isSafeInteger(value) || !Number.isFinite(value))
+    return value;
   return WHOLE.test(context.source!) ? BigInt(context.source!) : value;
 }

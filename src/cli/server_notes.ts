@@ -15,7 +15,8 @@ export function serverNotes(
       out.note(
         `${source}: ${error instanceof Error ? error.message : String(error)}; tried again in ${duration(restMs)}`,
       ),
-    onFailure: (error, { method, url }) => out.note(`${method} ${url}: ${told(error)}`),
+    onFailure: (error, { id, method, url }) =>
+      out.note(`${method} ${url}${id === undefined ? '' : ` (request ${id})`}: ${told(error)}`),
   };
 }
 

@@ -11,6 +11,7 @@ import type { Explain } from './explain_route.ts';
 import type { FeatureLog } from './feature_log.ts';
 import type { Metrics } from './metrics.ts';
 import type { DataRoots } from './paths.ts';
+import type { RequestIds } from './request_ids.ts';
 import type { Trainings } from './training.ts';
 
 /** Plans and applies definitions that came over HTTP, beside what is registered; the same ones again change nothing. */
@@ -19,12 +20,11 @@ export type DefineFeature = (
   author: string,
 ) => Promise<{ readonly version: number; readonly created: boolean }>;
 
-/** Brings history into the online store, of the named views or of all; one such run goes on at a time. */
-export type Materialize = (request: {
-  readonly views: readonly string[] | null;
-  /** All of history, not only what is new. */
-  readonly full: boolean;
-}) => Promise<void>;
+/** Takes what no client is told of a request that failed. */
+export type OnFailure = (
+  error: unknown,
+  request: { readonly id?: string; readonly method: string; readonly url: string },
+) => void;
 
 export interface Context {
   readonly registry: Registry;
@@ -37,16 +37,16 @@ export interface Context {
   /** What every protocol makes training sets with. */
   readonly trainings: Trainings;
   readonly metrics: Metrics;
+  readonly requestIds: RequestIds;
   readonly defineFeature: DefineFeature;
   readonly pushEvents: PushEvents;
-  readonly materialize: Materialize;
   readonly explain: Explain;
   /** Null: no vector is logged. */
   readonly featureLog: FeatureLog | null;
   /** Metrics that others keep, in Prometheus' text format. */
   readonly moreMetrics: () => Promise<string>;
   /** What happened that no client is told: the error behind a 5xx. */
-  readonly onFailure: (error: unknown, request: { method: string; url: string }) => void;
+  readonly onFailure: OnFailure;
   readonly data: DataRoots;
   /** Folder for training sets made by requests; exists. */
   readonly outputDir: string;

@@ -1,4 +1,5 @@
 /** What went wrong, as HTTP: a status and one shape of body, `{error: {code, message, field?, hint?, where?}}`. */
+import { STATUS_CODES } from 'node:http';
 import type { FastifyError } from 'fastify';
 import { nearest, SamewiseError, type Where } from '../base/errors.ts';
 
@@ -6,6 +7,7 @@ import { nearest, SamewiseError, type Where } from '../base/errors.ts';
 const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   'serving/forbidden-path': 403,
   'serving/unknown-route': 404,
+  'serving/request-timeout': 408,
   'serving/body-too-large': 413,
   'serving/unsupported-media-type': 415,
   'serving/header-too-large': 431,
@@ -62,11 +64,12 @@ export interface ErrorBody {
     readonly field?: string;
     readonly hint?: string;
     readonly where?: Where;
+    readonly request_id?: string;
   };
 }
 
 /** The body of a coded error. */
-export function errorBody(error: SamewiseError): ErrorBody {
+export function errorBody(error: SamewiseError, requestId?: string): ErrorBody {
   const { field, ...where } = error.where;
   return {
     error: {
@@ -75,8 +78,32 @@ export function errorBody(error: SamewiseError): ErrorBody {
       ...((field ?? where.column) === undefined ? {} : { field: field ?? where.column }),
       ...(error.hint === undefined ? {} : { hint: error.hint }),
       ...(Object.keys(where).length === 0 ? {} : { where }),
+      ...(requestId === undefined ? {} : { request_id: requestId }),
     },
   };
+}
+
+/** A whole answer of HTTP/1.1, the last on its connection, for what never became a request. */
+export function rawRefusal(error: SamewiseError): string {
+  const body = JSON.stringify(errorBody(error));
+  const status = statusOf(error);
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`;
+}
+
+/** What Node says of bytes that are no request, or never became a whole one. */
+export function connectionRefusal(nodeCode: string | undefined): SamewiseError {
+  switch (nodeCode) {
+    case 'HPE_HEADER_OVERFLOW':
+      return new SamewiseError(
+        'serving/header-too-large',
+        'the request line and headers are too long',
+        { hint: 'ask for fewer features, or use a feature service' },
+      );
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return new SamewiseError('serving/request-timeout', 'the request comes too slowly');
+    default:
+      return new SamewiseError('serving/bad-request', 'this is not an HTTP request');
+  }
 }
 
 /**

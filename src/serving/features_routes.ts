@@ -37,7 +37,7 @@ export function featuresRoutes(app: FastifyInstance, context: Context): void {
 
   app.get<{ Querystring: SearchQuery }>(
     '/api/v1/features',
-    { schema: searchSchema },
+    { schema: searchSchema, config: { etag: true } },
     async ({ query }) => {
       const { q = '', entity, owner, tag, limit = '100' } = query;
       return { features: await registry.search(q, { entity, owner, tag }, Number(limit)) };
@@ -46,7 +46,7 @@ export function featuresRoutes(app: FastifyInstance, context: Context): void {
 
   app.get<{ Params: FeatureParams }>(
     '/api/v1/features/:view/:feature',
-    { schema: featureSchema },
+    { schema: featureSchema, config: { etag: true } },
     async ({ params }) => {
       const { catalog, registered } = await definitions.newest();
       const view = viewOf(catalog, params.view);
@@ -74,7 +74,7 @@ export function featuresRoutes(app: FastifyInstance, context: Context): void {
     },
   );
 
-  app.get('/api/v1/services', { schema: servicesSchema }, async () => {
+  app.get('/api/v1/services', { schema: servicesSchema, config: { etag: true } }, async () => {
     const revision = await definitions.newest();
     const services = revision.registered.filter(({ kind }) => kind === 'featureService');
     return {

@@ -57,7 +57,7 @@ export type Handler = (request: IncomingMessage, response: ServerResponse) => vo
 
 /** `route`, with plain reads of features answered before it; `isClosing` says when the framework has to see every request. */
 export function withFastReads(context: Context, route: Handler, isClosing: () => boolean): Handler {
-  const { clock, definitions, metrics } = context;
+  const { clock, definitions, metrics, requestIds } = context;
   return (request, response) => {
     const url = request.url!;
     if (request.method !== 'GET' || !url.startsWith(PREFIX) || isClosing())
@@ -69,7 +69,15 @@ export function withFastReads(context: Context, route: Handler, isClosing: () =>
     const send = ({ text, bytes }: OnlineAnswer) => {
       const end = endOfAnswer(atUs);
       const length = bytes + end.length;
-      response.writeHead(200, ['content-type', JSON_TYPE, 'content-length', String(length)]);
+      const id = requestIds.of(headerOf(request, 'x-request-id'));
+      response.writeHead(200, [
+        'x-request-id',
+        id,
+        'content-type',
+        JSON_TYPE,
+        'content-length',
+        String(length),
+      ]);
       // What is ASCII throughout needs no encoding.
       response.end(text + end, bytes === text.length ? 'latin1' : 'utf8');
       metrics.request(ONLINE_PATH, 200, (clock.monotonicMs() - startedMs) / 1000);
@@ -88,11 +96,11 @@ export function withFastReads(context: Context, route: Handler, isClosing: () =>
 }
 
 /** Looked for in the list as it came: the object of headers, which the framework makes of it, costs more. */
-function hasDeadline({ rawHeaders }: IncomingMessage): boolean {
+function headerOf({ rawHeaders }: IncomingMessage, name: string): string | undefined {
   for (let i = 0; i < rawHeaders.length; i += 2)
-    if (rawHeaders[i]!.length === 13 && rawHeaders[i]!.toLowerCase() === 'x-deadline-ms')
-      return true;
-  return false;
+    if (rawHeaders[i]!.length === name.length && rawHeaders[i]!.toLowerCase() === name)
+      return rawHeaders[i + 1];
+  return undefined;
 }
 
 /**
@@ -100,15 +108,15 @@ function hasDeadline({ rawHeaders }: IncomingMessage): boolean {
  * that is logged or has a deadline, which is the route's.
  */
 function answerTo(
-  { online, metrics, ask, featureLog }: Context,
+  { pages, metrics, ask, featureLog }: Context,
   revision: Revision,
   request: IncomingMessage,
   readUs: InstantUs,
 ): MaybePromise<OnlineAnswer> | null {
   const { remembered } = revision;
   const url = request.url!;
-  if (hasDeadline(request)) return null;
-  const known = remembered.find(online, url, readUs);
+  if (headerOf(request, 'x-deadline-ms') !== undefined) return null;
+  const known = remembered.find(pages, url, readUs);
   if (known !== null) {
     if (featureLog?.takes(request) === true) return null;
     metrics.pages(known.pages.length);
@@ -119,6 +127,6 @@ function answerTo(
   if (query === null || featureLog?.takes(request) === true) return null;
   const answer = readOnline(ask, revision, query, readUs, NO_TERMS);
   // A page that needs blocks is read in several turns, a small part of all.
-  if (!(answer instanceof Promise)) remembered.remember(online, url, answer, readUs);
+  if (!(answer instanceof Promise)) remembered.remember(pages, url, answer, readUs);
   return answer;
 }

@@ -2,23 +2,20 @@
 import type { FastifyInstance } from 'fastify';
 import { SamewiseError } from '../base/errors.ts';
 import type { Context } from './context.ts';
+import type { Operation } from './operation.ts';
 import { healthSchema, metricsSchema, readySchema } from './schemas.ts';
 
 /** `allMetrics` is what /metrics says. */
 export function operationRoutes(
   app: FastifyInstance,
-  { metrics, online, registry }: Context,
+  context: Context,
   allMetrics: () => Promise<string>,
 ): void {
+  const { metrics } = context;
   app.get('/healthz', { schema: healthSchema }, async () => ({ status: 'ok' }));
 
   app.get('/readyz', { schema: readySchema }, async () => {
-    const { notReady } = app.operation;
-    if (notReady !== null) throw new SamewiseError('serving/not-ready', notReady);
-    await Promise.all([
-      reach('the registry', registry.head()),
-      reach('the online store', online.getMeta('ready')),
-    ]);
+    await readiness(app.operation, context);
     return { status: 'ok' };
   });
 
@@ -27,7 +24,21 @@ export function operationRoutes(
     return allMetrics();
   });
 
-  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
+  app.get('/openapi.json', { schema: { hide: true }, config: { etag: true } }, async () =>
+    app.swagger(),
+  );
+}
+
+/** Rejects with `serving/not-ready` where requests had better go elsewhere. */
+export async function readiness(
+  { notReady }: Operation,
+  { online, registry }: Pick<Context, 'online' | 'registry'>,
+): Promise<void> {
+  if (notReady !== null) throw new SamewiseError('serving/not-ready', notReady);
+  await Promise.all([
+    reach('the registry', registry.head()),
+    reach('the online store', online.getMeta('ready')),
+  ]);
 }
 
 async function reach(what: string, answer: Promise<unknown>): Promise<void> {

@@ -31,7 +31,7 @@ const Value = Type.Unknown({
 });
 const Values = (description: string) =>
   Type.Record(Type.String(), Value, { description, examples: [{ tx_count_1d: 3 }] });
-const Status = choice(STATUSES, 'Why the value is what it is, before its default.');
+const Status = choice(STATUSES, 'Why the value is what it is.');
 const Statuses = Type.Record(Type.String(), Status, {
   description: 'Status of each feature.',
   examples: [{ tx_count_1d: 'PRESENT' }],
@@ -53,7 +53,10 @@ export const ReadHeaders = Type.Object({
     }),
   ),
   'x-request-id': optional(
-    Type.String({ description: 'What the client calls the request; the feature log keeps it.' }),
+    Type.String({
+      description:
+        'What the client calls the request: up to 200 visible characters. The answer, errors and the feature log name it.',
+    }),
   ),
 });
 const Partial = optional(
@@ -68,6 +71,7 @@ export const ErrorAnswer = Type.Object(
       field: optional(Type.String({ examples: ['features'] })),
       hint: optional(Type.String({ examples: ['did you mean "amount"?'] })),
       where: optional(Type.Record(Type.String(), Type.Unknown())),
+      request_id: optional(Type.String({ examples: ['9f3c01aa72bd-2k'] })),
     }),
   },
   { description: 'What was wrong, where, and what to do.' },

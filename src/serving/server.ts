@@ -8,14 +8,16 @@ import type { OfflineStore } from '../offline/contract.ts';
 import type { OnlineStore } from '../online/contract.ts';
 import type { Registry } from '../registry/contract.ts';
 import { Ask } from './ask.ts';
-import type { Context, DefineFeature, Materialize } from './context.ts';
+import type { Context, DefineFeature, OnFailure } from './context.ts';
 import { type Catalogs, Definitions } from './definitions.ts';
-import { coded, errorBody, statusOf } from './errors.ts';
+import { coded, connectionRefusal, errorBody, rawRefusal, statusOf } from './errors.ts';
 import { eventsRoute, type PushEvents } from './events_route.ts';
+import { everyRoute } from './every_route.ts';
 import { type Explain, explainRoute } from './explain_route.ts';
 import { feastRoutes } from './feast_routes.ts';
 import type { FeatureLog } from './feature_log.ts';
 import { featuresRoutes } from './features_routes.ts';
+import { MAX_BODY_BYTES, MAX_CONNECTIONS, NODE_LIMITS } from './http_limits.ts';
 import { parseBody } from './json.ts';
 import { Metrics } from './metrics.ts';
 import { offlineRoute } from './offline_route.ts';
@@ -24,9 +26,10 @@ import { onlineRoute } from './online_route.ts';
 import { Operation } from './operation.ts';
 import { operationRoutes } from './operation_routes.ts';
 import type { DataRoots } from './paths.ts';
-import { VectorReader } from './vector.ts';
+import { RequestIds } from './request_ids.ts';
 import { Trainings } from './training.ts';
 import { trainingRoute } from './training_route.ts';
+import { VectorReader } from './vector.ts';
 import { vectorsRoute } from './vectors_route.ts';
 
 declare module 'fastify' {
@@ -48,7 +51,6 @@ export interface ServerOptions {
   readonly catalogs: Catalogs;
   readonly defineFeature: DefineFeature;
   readonly pushEvents: PushEvents;
-  readonly materialize: Materialize;
   readonly explain: Explain;
   /** Where vectors are logged that are served; whoever hands it in flushes and closes it. Default: none is. */
   readonly featureLog?: FeatureLog;
@@ -63,17 +65,12 @@ export interface ServerOptions {
   /** Version of Samewise, for the OpenAPI document. */
   readonly version: string;
   /** What happened that no client is told: the error behind a 5xx. */
-  readonly onFailure: (error: unknown, request: { method: string; url: string }) => void;
+  readonly onFailure: OnFailure;
+  /** Begins the ids of requests that bring none of their own: another one for each process. Default: r. */
+  readonly requestTag?: string;
   /** How long a change to the registry by another process may stay unseen. Default: 1,000 ms. */
   readonly refreshMs?: number;
 }
-
-/** Largest body of a request, in bytes. */
-const MAX_BODY_BYTES = 16 * 1024 * 1024;
-/** Largest head of a request, in bytes: room for a list of some thousand features. */
-const MAX_HEADER_BYTES = 128 * 1024;
-/** How long a connection may be idle between requests, in milliseconds: longer than load balancers keep theirs. */
-const KEEP_ALIVE_MS = 72_000;
 
 /**
  * A server that is ready to listen or inject. `close()` lets requests in flight finish; the stores stay open, they belong
@@ -85,8 +82,10 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   const featureLog = options.featureLog ?? null;
   const reader = new VectorReader(online, metrics);
   const definitions = new Definitions(registry, catalogs, clock, options.refreshMs ?? 1000);
+  const requestIds = new RequestIds(options.requestTag ?? 'r');
   const context: Context = {
     ...options,
+    requestIds,
     moreMetrics: options.moreMetrics ?? (async () => ''),
     featureLog,
     metrics,
@@ -97,11 +96,14 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
 
   const app = Fastify({
     bodyLimit: MAX_BODY_BYTES,
-    serverFactory: (route) =>
-      createServer(
-        { maxHeaderSize: MAX_HEADER_BYTES, keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: 0 },
+    serverFactory: (route) => {
+      const server = createServer(
+        NODE_LIMITS,
         withFastReads(context, route, () => operation.draining),
-      ),
+      );
+      server.maxConnections = MAX_CONNECTIONS;
+      return server;
+    },
     forceCloseConnections: 'idle',
     // A request that has come is answered.
     return503OnClosing: false,
@@ -114,23 +116,10 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
         verbose: true,
       },
     },
+    genReqId: (request) => requestIds.of(request.headers['x-request-id']),
     clientErrorHandler(error, socket) {
       if (error.code === 'ECONNRESET' || !socket.writable) return;
-      const tooLarge = (error.code as string) === 'HPE_HEADER_OVERFLOW';
-      const refusal = tooLarge
-        ? new SamewiseError(
-            'serving/header-too-large',
-            'the request line and headers are too long',
-            {
-              hint: 'ask for fewer features, or use a feature service',
-            },
-          )
-        : new SamewiseError('serving/bad-request', 'this is not an HTTP request');
-      const body = JSON.stringify(errorBody(refusal));
-      const status = tooLarge ? '431 Request Header Fields Too Large' : '400 Bad Request';
-      socket.end(
-        `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-      );
+      socket.end(rawRefusal(connectionRefusal(error.code)));
     },
   });
 
@@ -145,9 +134,12 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   app.setErrorHandler((error, request, reply) => {
     const refusal = coded(error);
     const status = statusOf(refusal);
-    if (status >= 500) options.onFailure(error, { method: request.method, url: request.url });
+    if (status >= 500) {
+      const { id, method, url } = request;
+      options.onFailure(error, { id, method, url });
+    }
     if (status === 429) reply.header('retry-after', '1');
-    return reply.code(status).send(errorBody(refusal));
+    return reply.code(status).send(errorBody(refusal, request.id));
   });
   app.setNotFoundHandler((request, reply) => {
     const refusal = new SamewiseError(
@@ -155,11 +147,12 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
       `there is no ${request.method} ${request.url.split('?')[0]}`,
       { hint: 'GET /openapi.json lists what there is' },
     );
-    return reply.code(404).send(errorBody(refusal));
+    return reply.code(404).send(errorBody(refusal, request.id));
   });
-  const operation = new Operation(context, app.server);
+  const operation = new Operation(context, app.server, new AbortController());
   app.decorate('operation', operation);
   app.addHook('preClose', async () => operation.drainNow());
+  await everyRoute(app, () => operation.draining);
   // Not onResponse: its listeners on every answer cost more than all of the counting.
   app.decorateRequest('startedMs', 0);
   app.addHook('onRequest', (request, _, done) => {
@@ -169,8 +162,6 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   app.addHook('onSend', (request, reply, _, done) => {
     const seconds = (clock.monotonicMs() - request.startedMs) / 1000;
     metrics.request(request.routeOptions.url ?? 'unknown', reply.statusCode, seconds);
-    if (operation.draining && request.raw.httpVersionMajor === 1)
-      reply.header('connection', 'close');
     done();
   });
 

@@ -180,11 +180,12 @@ function roundsToInfinity(n: number): boolean {
 }
 
 function show(value: unknown): string {
-  if (typeof value === 'bigint') return `${value}`;
   const text =
-    typeof value === 'object'
-      ? JSON.stringify(value, (_, v) => (typeof v === 'bigint' ? `${v}` : v))
-      : JSON.stringify(value);
+    typeof value === 'bigint'
+      ? String(value)
+      : typeof value === 'object'
+        ? JSON.stringify(value, (_, v) => (typeof v === 'bigint' ? `${v}` : v))
+        : JSON.stringify(value);
   return text === undefined ? String(value) : text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }
 

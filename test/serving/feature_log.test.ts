@@ -169,7 +169,7 @@ test('an answer is logged as it was given, whichever way it took', async () => {
     assert.deepEqual([page!.view, page!.positions], ['spending', {}]);
   }
   assert.deepEqual(
-    vectors.map(({ requestId }) => requestId.startsWith('p-')),
+    vectors.map(({ requestId }) => requestId.startsWith('r-')),
     [false, false, false, true],
   );
 });

@@ -1,0 +1,71 @@
+/** Bodies of requests on their way: how much memory they are promised together, and whether their senders are too slow. */
+import type { IncomingMessage } from 'node:http';
+import { SamewiseError } from '../base/errors.ts';
+import {
+  BODY_SLOT_BYTES,
+  BODY_SLOT_MS,
+  MAX_BODIES_BYTES,
+  MAX_BODY_BYTES,
+  SMALL_BODY_BYTES,
+} from './http_limits.ts';
+
+interface Coming {
+  /** Memory that it may take. */
+  readonly bytes: number;
+  /** What the connection had brought when it was last looked at. */
+  seen: number;
+}
+
+export class Bodies {
+  readonly #coming = new Map<IncomingMessage, Coming>();
+  readonly #onSlow: (request: IncomingMessage) => void;
+  #bytes = 0;
+
+  /** `onSlow` ends the request. */
+  constructor(onSlow: (request: IncomingMessage) => void) {
+    this.#onSlow = onSlow;
+  }
+
+  /** A request with a body has come, and its body is coming. Throws `serving/overloaded`. */
+  begin(request: IncomingMessage): void {
+    const { 'content-length': length, 'transfer-encoding': chunked } = request.headers;
+    if (length === undefined && chunked === undefined) return;
+    // Those that say they are larger are refused or streamed.
+    const told = length === undefined ? MAX_BODY_BYTES : Math.min(Number(length), MAX_BODY_BYTES);
+    const bytes = told > SMALL_BODY_BYTES ? told : 0;
+    if (bytes > 0 && this.#bytes + bytes > MAX_BODIES_BYTES) {
+      throw new SamewiseError('serving/overloaded', 'too many large requests are being received', {
+        hint: 'try again after the time that Retry-After says, or send less in one request',
+      });
+    }
+    this.#bytes += bytes;
+    // The first look only begins to measure.
+    this.#coming.set(request, { bytes, seen: Number.NEGATIVE_INFINITY });
+    request.once('close', () => this.#end(request));
+  }
+
+  #end(request: IncomingMessage): void {
+    const coming = this.#coming.get(request);
+    if (coming === undefined) return;
+    this.#coming.delete(request);
+    this.#bytes -= coming.bytes;
+  }
+
+  /** Looks, from time to time, for senders that bring next to nothing. Returns what ends that. */
+  watch(): () => void {
+    const timer = setInterval(() => this.#look(), BODY_SLOT_MS);
+    timer.unref();
+    return () => clearInterval(timer);
+  }
+
+  #look(): void {
+    for (const [request, coming] of this.#coming) {
+      const { bytesRead } = request.socket;
+      const brought = bytesRead - coming.seen;
+      coming.seen = bytesRead;
+      // What waits here to be read is not the sender's fault.
+      const waits = request.complete || request.readableLength > 0;
+      if (brought < BODY_SLOT_BYTES && !waits) this.#onSlow(request);
+    }
+  }
+}
