@@ -169,7 +169,10 @@ export const feastHealthSchema = {
   tags: ['operation'],
   summary: 'Health, as Feast says it',
   description: 'Whether definitions can be read.',
-  response: { 200: Type.Null(), 503: Type.Null() },
+  response: {
+    200: Type.Null({ description: 'They can.', examples: [null] }),
+    503: Type.Null({ description: 'They cannot.' }),
+  },
 };
 
 export const feastSearchSchema = {

@@ -20,24 +20,50 @@ const recorded = sharedData('feast/http');
 const COLUMNS = ['i0', 'i1', 'i2', 'd0', 'd1', 'd2', 'd3', 's0', 's1', 'b0'];
 const DTYPES = { i: 'int64', d: 'float64', s: 'string', b: 'bool' } as Record<string, string>;
 const FEATURES = `
-import { bool, entity, featureView, float64, int64, source, string, timestamp } from 'samewise';
+import {
+  bool, entity, featureService, featureView, float32, float64, int32, int64, list, onDemandView, parquet, source, string, timestamp,
+} from 'samewise';
 const one = entity({ name: 'one', key: { entity_id: int64 } });
 const push = source({
   name: 'push',
   columns: { entity_id: int64, at: timestamp, ${COLUMNS.map((name) => `${name}: ${DTYPES[name[0]!]}`)} },
   eventTime: 'at',
+  batch: parquet('data/*.parquet'),
 });
 export const fv = featureView({
   name: 'fv', entity: one, source: push,
   features: ({ ${COLUMNS} }) => ({ ${COLUMNS} }),
 });
+export const sum = onDemandView({
+  name: 'sum', request: { add: float64 }, uses: { fv },
+  features: ({ request, fv }) => ({ more: fv.d0.add(request.add) }),
+});
+export const svc = featureService({ name: 'svc', features: [fv.pick('i2', 's0'), sum] });
+const kindsSource = source({
+  name: 'kinds_source',
+  columns: {
+    entity_id: int64, at: timestamp, small: int32, big: int64, half: float32, whole: float64, text: string, flag: bool,
+    moment: timestamp, ints: list(int64), floats: list(float64), texts: list(string), flags: list(bool),
+  },
+  eventTime: 'at',
+});
+export const kinds = featureView({
+  name: 'kinds', entity: one, source: kindsSource,
+  features: ({ small, big, half, whole, text, flag, moment, ints, floats, texts, flags }) =>
+    ({ small, big, half, whole, text, flag, moment, ints, floats, texts, flags }),
+});
 `;
+
+/** Seen only once it is materialised. */
+const HISTORY = `SELECT 31::BIGINT AS entity_id, TIMESTAMP '2025-03-01' AS "at", 7::BIGINT AS i0, 8::BIGINT AS i1,
+  4611686018427387905 AS i2, 1.5::DOUBLE AS d0, 2::DOUBLE AS d1, 0.1::DOUBLE AS d2, NULL::DOUBLE AS d3,
+  'gold' AS s0, 'é' AS s1, true AS b0`;
 
 let made: Project;
 let app: App;
 let server: Listening;
 before(async () => {
-  made = await project(FEATURES, 'SELECT 1 AS unused');
+  made = await project(FEATURES, HISTORY);
   app = await made.open();
   server = await startServer(app, {
     host: '127.0.0.1',
@@ -221,14 +247,14 @@ test('nothing of a frame with a mistake is taken, and the mistake is told', asyn
 
 const { skip, path: interpreter } = await python('feast');
 
-test('Feast’s own client writes here', { skip }, async () => {
+test('Feast’s own client writes and reads here', { skip }, async () => {
   const folder = mkdtempSync(join(tmpdir(), 'samewise-feast-'));
   const script = join(import.meta.dirname, 'feast_client.py');
   const client = spawn(interpreter, [script, server.url, folder], { stdio: 'inherit' });
   const [code] = await once(client, 'close');
   rmSync(folder, { recursive: true });
   assert.equal(code, 0);
-  for (const id of [21, 22]) {
+  for (const id of [21, 22, 31]) {
     const { 'fv:i2': i2, 'fv:d3': d3, 'fv:s1': s1, 'fv:b0': b0 } = await read(id);
     assert.deepEqual({ i2, d3, s1, b0 }, { i2: 4611686018427387905n, d3: null, s1: 'é', b0: true });
   }
