@@ -14,9 +14,17 @@
  */
 import type { InstantUs } from '../base/time.ts';
 import { formatInstant } from '../base/time.ts';
-import { assemble, keyColumnsOf, type Lookup, planService } from '../model/index.ts';
+import {
+  assemble,
+  keyColumnsOf,
+  type Lookup,
+  planService,
+  sweptDtypes,
+  sweptFeatures,
+  sweptLayout,
+} from '../model/index.ts';
 import type { KeyedEvents, OfflineStore, TrainingSample } from '../offline/contract.ts';
-import { type Events, type Layout, sweep } from '../timeline/index.ts';
+import { type Events, sweep } from '../timeline/index.ts';
 import { type Column, ColumnBuilder, columnOf, gather, scalarAt } from '../types/column.ts';
 import { encodeKey } from '../types/key.ts';
 import { type Scalar, sameScalar, scalarToJsonText } from '../types/scalar.ts';
@@ -79,18 +87,17 @@ export async function proveNoLeakage(
   return { rows: length, values: length * plan.outputs.length, hidden, leaks };
 }
 
-/** A look-up's features for every sampled row, before defaults, and how many events were hidden from them. */
+/** What `sweptFeatures` names of a look-up for every sampled row, before defaults, and how many events were hidden from them. */
 async function lookUpPast(
   offline: OfflineStore,
   { catalog, request, timeUs, through, knowledge }: TrainingSample,
-  { program, features, dtypes }: Lookup,
+  lookup: Lookup,
   keys: readonly Column[],
   signal: AbortSignal | undefined,
 ): Promise<{ columns: Column[]; hidden: number }> {
-  const layout: Layout = {
-    ...program.layout,
-    reads: features.map((feature) => program.layout.reads[feature]!),
-  };
+  const { program } = lookup;
+  const layout = sweptLayout(program, sweptFeatures(lookup));
+  const dtypes = sweptDtypes(lookup);
   const values: (readonly (Scalar | null)[])[] = [];
   const read = ({ events, from, to }: Past, readUs: InstantUs): (Scalar | null)[] => {
     const out = dtypes.map((dtype) => new ColumnBuilder(dtype, 1));

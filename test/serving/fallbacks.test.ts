@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
+import { proveNoLeakage } from '../../src/app/leakage.ts';
 import {
   avg,
   collect,
@@ -68,9 +69,7 @@ interface Choice {
 type Choices = Readonly<Record<Kind, Choice>>;
 
 function chosen({ fallbacks }: Choice, candidates: Refs): Refs {
-  return candidates.length === 0
-    ? []
-    : fallbacks.map((n) => candidates[n % candidates.length]!);
+  return candidates.length === 0 ? [] : fallbacks.map((n) => candidates[n % candidates.length]!);
 }
 
 /** The columns, as a view's callback gets them. */
@@ -313,7 +312,7 @@ test('training sets are what a fold over all events gives', async () => {
           await project.write(`${name}.parquet`, columns, numbered(given[name]));
         }
         await project.write('labels.parquet', LABELS, given.labels as unknown as Row[]);
-        await project.store.train({
+        const { manifestPath } = await project.store.train({
           catalog,
           service: null,
           members,
@@ -323,6 +322,8 @@ test('training sets are what a fold over all events gives', async () => {
           knowledge: 'final',
           output: { format: 'parquet', path: project.path('out.parquet') },
         });
+        const { leaks } = await proveNoLeakage(project.store, manifestPath, given.labels.length);
+        assert.deepEqual(leaks, []);
         const { outputs } = compileMembers(catalog, members).plan;
         const rows = await project.read('out.parquet', [...LABELS, ...outputs]);
         rows.forEach((row, i) => {
