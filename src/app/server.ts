@@ -10,6 +10,7 @@ import { type DutiesOptions, dutiesOf } from './duties.ts';
 import { explain, TOLD_EVENTS } from './explain.ts';
 import { serverFeatureLog } from './feature_log.ts';
 import { cannotListen, type Listening } from './listening.ts';
+import { materializer } from './materializer.ts';
 import type { App } from './open.ts';
 import { eventPusher } from './push_events.ts';
 import { timedReads } from './timed_reads.ts';
@@ -45,6 +46,7 @@ export async function startServer(app: App, options: ServerSetup): Promise<Liste
   const featureLog = serverFeatureLog(app, (error) =>
     options.onFailure(error, { method: 'feature log', url: '' }),
   );
+  const materializing = materializer(app);
   const server = await buildServer({
     registry: app.registry,
     online: reads.online,
@@ -64,6 +66,7 @@ export async function startServer(app: App, options: ServerSetup): Promise<Liste
     defineFeature: featureDefiner(app),
     pushEvents: eventPusher(streaming, duties.applied),
     explain: (request) => explain(app, { ...request, events: request.events ?? TOLD_EVENTS }),
+    materialize: materializing.materialize,
     data: { roots: [app.config.projectDir], realPath: (path) => realpath(path) },
     outputDir,
     version: options.version,
@@ -89,6 +92,7 @@ export async function startServer(app: App, options: ServerSetup): Promise<Liste
     warm,
     metrics: operation.metrics,
     close: async () => {
+      materializing.stop();
       await operation.drain();
       await server.close();
       // After the requests, of which some wait for what the workers do.

@@ -26,6 +26,13 @@ export type OnFailure = (
   request: { readonly id?: string; readonly method: string; readonly url: string },
 ) => void;
 
+/** Brings history into the online store, of the named views or of all; one such run goes on at a time. */
+export type Materialize = (request: {
+  readonly views: readonly string[] | null;
+  /** All of history, not only what is new. */
+  readonly full: boolean;
+}) => Promise<void>;
+
 export interface Context {
   readonly registry: Registry;
   readonly online: OnlineStore;
@@ -40,6 +47,7 @@ export interface Context {
   readonly requestIds: RequestIds;
   readonly defineFeature: DefineFeature;
   readonly pushEvents: PushEvents;
+  readonly materialize: Materialize;
   readonly explain: Explain;
   /** Null: no vector is logged. */
   readonly featureLog: FeatureLog | null;

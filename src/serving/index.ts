@@ -1,6 +1,6 @@
 /** Serving's door: the HTTP server and the reader of feature vectors. */
 export { Ask, MAX_ENTITIES, type Question } from './ask.ts';
-export type { DefineFeature, OnFailure } from './context.ts';
+export type { DefineFeature, Materialize, OnFailure } from './context.ts';
 export type { Catalogs } from './definitions.ts';
 export type { PushEvents } from './events_route.ts';
 export type { Explain } from './explain_route.ts';

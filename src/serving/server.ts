@@ -8,7 +8,7 @@ import type { OfflineStore } from '../offline/contract.ts';
 import type { OnlineStore } from '../online/contract.ts';
 import type { Registry } from '../registry/contract.ts';
 import { Ask } from './ask.ts';
-import type { Context, DefineFeature, OnFailure } from './context.ts';
+import type { Context, DefineFeature, Materialize, OnFailure } from './context.ts';
 import { type Catalogs, Definitions } from './definitions.ts';
 import { coded, connectionRefusal, errorBody, rawRefusal, statusOf } from './errors.ts';
 import { eventsRoute, type PushEvents } from './events_route.ts';
@@ -51,6 +51,7 @@ export interface ServerOptions {
   readonly catalogs: Catalogs;
   readonly defineFeature: DefineFeature;
   readonly pushEvents: PushEvents;
+  readonly materialize: Materialize;
   readonly explain: Explain;
   /** Where vectors are logged that are served; whoever hands it in flushes and closes it. Default: none is. */
   readonly featureLog?: FeatureLog;
