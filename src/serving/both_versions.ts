@@ -8,8 +8,11 @@ import type { Socket } from 'node:net';
 
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 
+/** Whoever has connected as a server is about to end has so long to begin a request. */
+const LAST_WORD_MS = 1_000;
+
 export interface BothVersions {
-  /** Sessions of HTTP/2 take no more requests, and end with those that are under way. */
+  /** Sessions of HTTP/2 take no more requests, and end with those that are under way. A connection that has just come may still speak. */
   close(): void;
 }
 
@@ -57,7 +60,7 @@ export function bothVersions(http1: Server, http2: Http2Server, silentMs: number
   });
   return {
     close() {
-      for (const socket of undecided) socket.destroy();
+      for (const socket of undecided) socket.setTimeout(LAST_WORD_MS);
       for (const session of sessions) session.close();
     },
   };
