@@ -17,8 +17,9 @@ import {
   vectorFromArray,
 } from 'apache-arrow';
 import { ask } from '../../src/app/ask.ts';
+import type { Listening } from '../../src/app/listening.ts';
 import type { App } from '../../src/app/open.ts';
-import { type Listening, startServer } from '../../src/app/server.ts';
+import { startServer } from '../../src/app/server.ts';
 import { type Project, paymentsProject } from './project.ts';
 
 const ARROW = 'application/vnd.apache.arrow.stream';
@@ -95,6 +96,7 @@ test('an Arrow stream comes back with features: the bytes that the offline store
   assert.equal(answer.status, 200);
   assert.equal(answer.headers.get('content-type'), ARROW);
   assert.equal(answer.headers.get('x-samewise-rows'), String(ROWS));
+  assert.equal(answer.headers.get('x-samewise-features'), '3');
   const bytes = new Uint8Array(await answer.arrayBuffer());
   assert.equal(answer.headers.get('content-length'), String(bytes.length));
   const table = tableFromIPC(bytes);
