@@ -151,11 +151,12 @@ export function feastRoutes(app: FastifyInstance, context: Context): void {
     );
 
     scope.get('/health', { schema: feastHealthSchema }, async (_, reply) => {
-      const isReadable = await Promise.resolve(definitions.newest()).then(
-        () => true,
-        () => false,
-      );
-      return reply.code(isReadable ? 200 : 503).send();
+      try {
+        await definitions.newest();
+      } catch (cause) {
+        throw new SamewiseError('serving/not-ready', 'the registry cannot be reached', { cause });
+      }
+      return reply.code(200).send();
     });
 
     scope.post('/search', { schema: feastSearchSchema }, async () => {

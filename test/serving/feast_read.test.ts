@@ -397,7 +397,9 @@ test('health is said as Feast says it', async () => {
   world.registry.before = () => {
     throw new Error('gone');
   };
-  assert.equal((await world.app.inject('/health')).statusCode, 503);
+  const ill = await world.app.inject('/health');
+  assert.equal(ill.statusCode, 503);
+  assert.match(ill.payload, /registry cannot be reached/);
   world.registry.before = () => {};
 });
 
