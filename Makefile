@@ -5,7 +5,7 @@ export NODE_NO_WARNINGS := 1
 # Every test file is a process of its own: parsing and stripping types anew would be a fifth of a second of each.
 export NODE_COMPILE_CACHE := $(CURDIR)/node_modules/.cache/compile
 
-.PHONY: setup check fix proto test soak bench demo demo-stream services clean
+.PHONY: setup check fix proto test soak bench demo serve demo-stream services clean
 
 setup: node_modules/.ready
 
@@ -41,6 +41,11 @@ bench: setup
 
 demo: setup
 	node examples/flights/demo.ts
+
+# A server over the demo's data that stays until Ctrl-C. FLAGS='--workers 2', or whatever else `samewise serve` takes.
+serve: setup
+	test -e demo-out/training.parquet.manifest.json -a -e examples/flights/.samewise/registry.db || $(MAKE) demo
+	node bin/samewise.js --project examples/flights serve $(FLAGS)
 
 # FLAGS=--kafka plays the same through Kafka.
 demo-stream: setup

@@ -129,7 +129,7 @@ for (const [what, took, how] of steps)
 process.stdout.write(`  ${'in all'.padEnd(width)}  ${seconds(begun).padStart(7)}\n`);
 process.stdout.write(`
 ${bold('Try next')}
-  npx samewise --project ${PROJECT} serve
+  make serve                           # leaves a server running, until Ctrl-C
   curl 'localhost:7480/api/v1/features/online?entity=airport&id=ATL&features=departures_7d,mean_delay_7d&at=2001-06-15T18:00:00Z'
   npx samewise --project ${PROJECT} get ${SERVICE} -k origin=JFK -k destination=SFO -r distance=2586 --at 2001-06-15T18:00:00Z
   npx samewise --project ${PROJECT} features search delay

@@ -7,6 +7,7 @@ import { nearest, SamewiseError, type Where } from '../base/errors.ts';
 const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   'serving/forbidden-path': 403,
   'serving/unknown-route': 404,
+  'serving/unknown-format': 400,
   'serving/request-timeout': 408,
   'serving/body-too-large': 413,
   'serving/unsupported-media-type': 415,
@@ -15,6 +16,7 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   'serving/overloaded': 429,
   'serving/internal': 500,
   'serving/not-ready': 503,
+  'serving/stale-feature': 503,
   'serving/unsettled-page': 503,
   'registry/stale-plan': 409,
   'timeline/beyond-retention': 400,

@@ -135,7 +135,9 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   app.setErrorHandler((error, request, reply) => {
     const refusal = coded(error);
     const status = statusOf(refusal);
-    if (status >= 500) {
+    // That it is not ready is no failure of a server that begins or ends.
+    const expected = refusal.code === 'serving/not-ready' && operation.notReady !== null;
+    if (status >= 500 && !expected) {
       const { id, method, url } = request;
       options.onFailure(error, { id, method, url });
     }
