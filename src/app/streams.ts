@@ -9,7 +9,7 @@ import { readControl, topicOf } from '../stream/control.ts';
 import type { Decoder, SchemaChange } from '../stream/decode/index.ts';
 import { LookUps } from '../stream/lookups.ts';
 import type { StreamObserver } from '../stream/observer.ts';
-import { Worker } from '../stream/worker.ts';
+import { Worker, type WorkerSetup } from '../stream/worker.ts';
 import { followViews, liveSources, viewsOfSource } from './live_sources.ts';
 import { tidyStreams } from './stream_tidying.ts';
 import { type Streaming, sleep } from './streaming.ts';
@@ -30,6 +30,8 @@ export interface StreamsOptions {
   /** Only these sources; null: all, also those that are applied later. */
   readonly sources: readonly string[] | null;
   readonly observer: StreamObserver;
+  /** See `WorkerSetup`. */
+  readonly catchesUp?: boolean;
   /** A worker has given up for now; it is started again after `restMs`. */
   readonly onFailure: (source: string, error: unknown, restMs: number) => void;
   /** Records come by a schema from which a source can no longer be read: they are dead letters until something is done. */
@@ -124,13 +126,13 @@ export class Streams {
 
   async #runSource(source: Source, signal: AbortSignal): Promise<void> {
     const { clock } = this.#app;
-    const { observer, onFailure, onSchemaChange } = this.#options;
+    const { observer, catchesUp = false, onFailure, onSchemaChange } = this.#options;
     const decoder = this.#app.decoder(source, onSchemaChange);
     let restMs = FIRST_REST_MS;
     await this.#untilRecords(source, signal);
     while (!signal.aborted) {
       const startedMs = clock.monotonicMs();
-      const worker = workerFor(this.#app, source, decoder, GROUP, observer);
+      const worker = workerFor(this.#app, source, decoder, GROUP, { observer, catchesUp });
       this.#workers.set(source.name, worker);
       try {
         await worker.run(signal);
@@ -206,7 +208,7 @@ function workerFor(
   source: Source,
   decoder: Decoder,
   group: string,
-  observer: StreamObserver,
+  options: Pick<WorkerSetup, 'observer' | 'catchesUp'>,
 ): Worker {
   return new Worker({
     source,
@@ -218,7 +220,7 @@ function workerFor(
     views: followViews(registry, source.name),
     clock,
     group,
-    observer,
+    ...options,
     sleep,
     random: Math.random,
   });

@@ -35,6 +35,7 @@ export async function runWithMeter(
   const streams = new Streams(streaming, {
     sources,
     observer: meter,
+    catchesUp: catchUp,
     onSchemaChange: (change) => out.note(printSchemaChange(change)),
     onFailure: (source, error, restMs) =>
       out.note(`${source}: ${said(error)}; tried again in ${duration(restMs)}`),

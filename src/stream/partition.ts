@@ -89,6 +89,8 @@ export class PartitionReader {
   readonly partition: string;
   /** After the last record that was read. */
   at: Checkpoint | null = null;
+  /** The log had more than what was read last. */
+  behind = false;
   /** Another worker was faster with history: reading has to begin anew, behind the least of the sinks. */
   overtaken = false;
   /** Calls of the consumer's `next` up to this number may bring what lay before a seek. */

@@ -76,6 +76,8 @@ export interface WorkerSetup extends Waiting {
   /** Workers of one group share the partitions. */
   readonly group: string;
   readonly observer?: StreamObserver;
+  /** What reaches the log's end goes into history at once: somebody waits for it. */
+  readonly catchesUp?: boolean;
   readonly limits?: Partial<WorkerLimits>;
 }
 
@@ -276,6 +278,7 @@ export class Worker {
     const batch = readBatch(source, partition, at, records, decoded);
     reader.at = batch.to;
     const lag = event.next - batch.to.position - 1n;
+    reader.behind = lag > 0n;
     this.#noteRead(partition, records.length, lag);
     this.#observer.read?.({
       ...place,
@@ -304,7 +307,8 @@ export class Worker {
       this.#answerWaiters();
       for (const reader of new Set(parts.map((part) => part.reader))) {
         const { buffered } = reader;
-        if (buffered < this.#limits.commitRecords) continue;
+        const ends = this.#setup.catchesUp === true && !reader.behind;
+        if (!ends && buffered < this.#limits.commitRecords) continue;
         const committing = this.#commit(reader);
         if (buffered >= 2 * this.#limits.commitRecords) await committing;
       }

@@ -10,7 +10,6 @@ import { after, beforeEach, test } from 'node:test';
 import fc from 'fast-check';
 import { manualClock } from '../../src/base/clock.ts';
 import { rowsOf, text, withConnection } from '../../src/offline/duckdb/engine.ts';
-import { Feeds } from '../../src/offline/duckdb/feed.ts';
 import { type Disk, machineDisk } from '../../src/offline/duckdb/history_disk.ts';
 import { openHistoryLog } from '../../src/offline/duckdb/history_log.ts';
 import { historyOf } from '../../src/offline/duckdb/history_scan.ts';
@@ -23,7 +22,6 @@ const project = await openProject();
 after(() => project.close());
 const historyDir = project.path('history');
 const folder = join(historyDir, 'ticks');
-const feeds = new Feeds();
 const clear = () => rmSync(historyDir, { recursive: true, force: true });
 beforeEach(clear);
 const { source } = commitOf('0', null, []);
@@ -64,7 +62,7 @@ function interrupted(at: number, other: () => Promise<unknown>): Disk {
 const clock = manualClock(0);
 
 function logOn(disk: Disk = machineDisk): HistoryLog {
-  return openHistoryLog({ engine: project.engine, feeds, historyDir, clock, disk });
+  return openHistoryLog({ engine: project.engine, historyDir, clock, disk });
 }
 
 /** Partition and position of every row that history has. */
@@ -322,7 +320,6 @@ test('a disk that is really full', async (t) => {
   try {
     const log = openHistoryLog({
       engine: project.engine,
-      feeds,
       historyDir: small,
       clock,
       disk: machineDisk,

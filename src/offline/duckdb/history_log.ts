@@ -7,7 +7,6 @@ import type { Clock } from '../../base/clock.ts';
 import { assert } from '../../base/errors.ts';
 import type { HistoryCommit, HistoryLog, HistoryState } from '../history_contract.ts';
 import type { Engine } from './engine.ts';
-import type { Feeds } from './feed.ts';
 import { compactHistory } from './history_compact.ts';
 import { listDeadLetters, settle } from './history_dead_letters.ts';
 import type { Disk } from './history_disk.ts';
@@ -19,7 +18,6 @@ import { writeError } from './write.ts';
 
 export interface HistoryLogContext {
   readonly engine: Engine;
-  readonly feeds: Feeds;
   readonly historyDir: string;
   readonly clock: Clock;
   readonly disk: Disk;

@@ -6,9 +6,9 @@ import type { Schema } from '../../types/batch.ts';
 import type { Column } from '../../types/column.ts';
 import { bool, int32, int64, string, timestamp } from '../../types/dtype.ts';
 import type { HistoryCommit } from '../history_contract.ts';
+import { appendBatch, createTable } from './append_table.ts';
 import { encodeDeadLetters } from './dead_letters.ts';
 import { type Engine, name, text, withConnection } from './engine.ts';
-import type { Feeds } from './feed.ts';
 import { filePrint } from './fingerprints.ts';
 import type { DeadLetterFile, HistoryFile, Range } from './history_manifest.ts';
 import { commitFile, DEAD_LETTERS, dateFolder, SCRATCH } from './history_names.ts';
@@ -22,11 +22,13 @@ export interface Written {
 
 interface WriteContext {
   readonly engine: Engine;
-  readonly feeds: Feeds;
 }
 
 /** Greatest position that DuckDB's own integers hold. */
 const MAX_INT64 = 2n ** 63n - 1n;
+
+/** Distinct values up to which a column has a dictionary: to find out that there are many takes long, and compaction writes these files anew. */
+const DICTIONARY = 1_000;
 
 /** Days that are written at a time: DuckDB holds a file of each open. */
 const DAYS = 64;
@@ -54,32 +56,36 @@ export async function writeCommit(
 
 async function writeRows(
   place: HistoryPlace,
-  { engine, feeds }: WriteContext,
+  { engine }: WriteContext,
   scratch: string,
   commit: HistoryCommit,
   written: Written,
 ): Promise<void> {
   const dayOf = daysOf(commit);
   const days = daysIn(commit, dayOf);
-  const schema = feedSchema(commit);
-  const columns = feedColumns(commit, schema, dayOf);
-  const table = name(engine.tableName('commit'));
+  const schema = tableSchema(commit);
+  const columns = tableColumns(commit, schema, dayOf);
+  const table = engine.tableName('commit');
   await withConnection(engine, undefined, async (connection) => {
-    // By way of a table: DuckDB's writer would spin while it waits for JavaScript.
-    await feeds.use(connection, { schema, pieces: [columns].values() }, (from) =>
-      connection.run(`CREATE TEMP TABLE ${table} AS ${fileQuery(commit, from)}`),
-    );
-    for (let at = 0; at < days.length; at += DAYS) {
-      const some = days.slice(at, at + DAYS);
-      const into = join(scratch, `days-${at}`);
-      await connection.run(
-        `COPY (SELECT * FROM ${table} WHERE ${DAY} BETWEEN ${some[0]!.day} AND ${some.at(-1)!.day}) TO ${text(into)} (FORMAT parquet, PARTITION_BY (${DAY}), FILENAME_PATTERN 'rows')`,
-      );
-      const placed = some.map(({ day, rows, range }) =>
-        placeDay(place, join(into, `${DAY}=${day}`), { day, rows, range }, written),
-      );
-      for (const one of await Promise.allSettled(placed))
-        if (one.status === 'rejected') throw one.reason;
+    // By way of a table: a query that waits for JavaScript would wait for whatever else this thread has to do.
+    await createTable(connection, table, schema);
+    try {
+      await appendBatch(connection, table, schema, { length: commit.rows.length, columns });
+      for (let at = 0; at < days.length; at += DAYS) {
+        const some = days.slice(at, at + DAYS);
+        const into = join(scratch, `days-${at}`);
+        const between = `${DAY} BETWEEN ${some[0]!.day} AND ${some.at(-1)!.day}`;
+        await connection.run(
+          `COPY (${fileQuery(commit, name(table))} WHERE ${between}) TO ${text(into)} (FORMAT parquet, DICTIONARY_SIZE_LIMIT ${DICTIONARY}, PARTITION_BY (${DAY}), FILENAME_PATTERN 'rows')`,
+        );
+        const placed = some.map(({ day, rows, range }) =>
+          placeDay(place, join(into, `${DAY}=${day}`), { day, rows, range }, written),
+        );
+        for (const one of await Promise.allSettled(placed))
+          if (one.status === 'rejected') throw one.reason;
+      }
+    } finally {
+      await connection.run(`DROP TABLE ${name(table)}`);
     }
   });
 }
@@ -139,7 +145,7 @@ const RETRACT = '__op';
 const POSITION = '__position';
 const DAY = '__day';
 
-function feedSchema({ source, retract, to }: HistoryCommit): Schema {
+function tableSchema({ source, retract, to }: HistoryCommit): Schema {
   return [
     ...source.columns,
     // An instant is a number here and an integer in DuckDB: no bigint is made.
@@ -150,10 +156,14 @@ function feedSchema({ source, retract, to }: HistoryCommit): Schema {
   ];
 }
 
-function feedColumns(commit: HistoryCommit, schema: Schema, dayOf: Int32Array): Column[] {
+function tableColumns(
+  commit: HistoryCommit,
+  schema: Schema,
+  dayOf: Int32Array,
+): Record<string, Column> {
   const { rows, arrivalUs, retract, positions } = commit;
   const { length } = rows;
-  return schema.map(({ name: column, dtype }): Column => {
+  const columnOf = ({ name: column, dtype }: Schema[number]): Column => {
     const common = { length, validity: null };
     if (column === ARRIVAL)
       return { ...common, kind: 'timestamp', dtype: timestamp, data: arrivalUs };
@@ -164,7 +174,8 @@ function feedColumns(commit: HistoryCommit, schema: Schema, dayOf: Int32Array): 
         ? { ...common, kind: 'int64', dtype, data: BigInt64Array.from(positions) }
         : { ...common, kind: 'string', dtype: string, data: positions.map(String) };
     return rows.columns[column]!;
-  });
+  };
+  return Object.fromEntries(schema.map((field) => [field.name, columnOf(field)]));
 }
 
 function fileQuery({ source, partition, retract }: HistoryCommit, from: string): string {

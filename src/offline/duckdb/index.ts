@@ -72,9 +72,8 @@ export async function openDuckdbStore(options: DuckdbStoreOptions): Promise<Duck
     rowValues: new RowValues(),
     paths: { projectDir, historyDir },
   };
-  const { feeds } = context;
   return {
-    historyLog: openHistoryLog({ engine, feeds, historyDir, clock, disk: machineDisk }),
+    historyLog: openHistoryLog({ engine, historyDir, clock, disk: machineDisk }),
     featureLog: (folder) => openFeatureLog(engine, folder),
     train: (request) => train(context, request),
     rebuild: (path, output, running) => rebuild(context, path, output, running),
