@@ -1,11 +1,19 @@
 /** What a server is asked that it had better not be, and what holds for every answer. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { request as ask } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
+import fc from 'fast-check';
 import { Bodies } from '../../src/serving/bodies.ts';
-import { MAX_BODIES_BYTES, MAX_BODY_BYTES } from '../../src/serving/http_limits.ts';
+import {
+  BODY_SLOT_BYTES,
+  BODY_SLOT_MS,
+  MAX_BODIES_BYTES,
+  MAX_BODY_BYTES,
+} from '../../src/serving/http_limits.ts';
+import { cases } from '../support/cases.ts';
 import { serverOver } from './support.ts';
 import { DEFINITIONS, fill } from './world.ts';
 
@@ -152,4 +160,93 @@ test('large bodies have leave to come together up to a bound, and give it back',
   begin({});
   for (const end of coming[0].ends) end();
   begin({ 'content-length': '70000' });
+});
+
+test('a body that is sent too slowly is ended, one that waits for us is not', (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  const slow: unknown[] = [];
+  const bodies = new Bodies((request) => slow.push(request));
+  const end = bodies.watch();
+  const begin = (change: object = {}) => {
+    const request = {
+      headers: { 'transfer-encoding': 'chunked' },
+      socket: { bytesRead: 1_000_000 },
+      complete: false,
+      readableLength: 0,
+      once: () => {},
+      ...change,
+    };
+    bodies.begin(request as any);
+    return request;
+  };
+  const [drips, flows, waits, done] = [
+    begin(),
+    begin(),
+    begin({ readableLength: 1 }),
+    begin({ complete: true }),
+  ];
+  const slot = (dripped: number) => {
+    drips.socket.bytesRead += dripped;
+    flows.socket.bytesRead += BODY_SLOT_BYTES;
+    t.mock.timers.tick(BODY_SLOT_MS);
+  };
+  slot(0);
+  assert.deepEqual(slow, [], 'it has had no whole slot yet');
+  slot(BODY_SLOT_BYTES);
+  assert.deepEqual(slow, []);
+  slot(BODY_SLOT_BYTES - 1);
+  assert.deepEqual(slow, [drips]);
+  assert.ok(!slow.includes(waits) && !slow.includes(done));
+  end();
+});
+
+test('a head that does not come to its end is refused, and a connection in use is not', async () => {
+  const { server: http } = server.app;
+  const before = http.headersTimeout;
+  http.headersTimeout = 100;
+  try {
+    const kept = connect(port, '127.0.0.1');
+    const ping = async () => {
+      kept.write('GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n');
+      const [chunk] = await once(kept, 'data');
+      return String(chunk).slice(0, 12);
+    };
+    assert.equal(await ping(), 'HTTP/1.1 200');
+    // It is looked for every few seconds.
+    const said = await exchange('GET /healthz HTTP/1.1\r\nhost: x\r\nx-slow: ');
+    assert.match(said, /^HTTP\/1\.1 408 .*serving\/request-timeout/s);
+    assert.equal(await ping(), 'HTTP/1.1 200', 'which was silent for longer than a head may take');
+    kept.destroy();
+  } finally {
+    http.headersTimeout = before;
+  }
+});
+
+test('bytes of every kind leave the server as it was', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.oneof(
+        fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes).toString('latin1')),
+        fc
+          .string({ maxLength: 300 })
+          .map((path) => `GET /api/v1/features/online?${path} HTTP/1.1\r\nhost: x\r\n\r\n`),
+        fc
+          .json()
+          .map(
+            (body) =>
+              `POST ${VECTORS} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+          ),
+      ),
+      async (bytes) => {
+        const socket = connect(port, '127.0.0.1');
+        socket.on('error', () => {});
+        socket.end(bytes);
+        const said = Buffer.concat(await socket.toArray().catch(() => [])).toString();
+        assert.doesNotMatch(said, /^HTTP\/1\.1 5/);
+      },
+    ),
+    { numRuns: cases(200) },
+  );
+  assert.deepEqual(server.failures, []);
+  assert.equal((await fetch(`${url}/readyz`)).status, 200);
 });
