@@ -11,7 +11,7 @@ import { catalogAt } from '../plan/index.ts';
 import type { Registered, Registry } from '../registry/contract.ts';
 import type { EventLog } from '../stream/contract.ts';
 import { topicOf } from '../stream/control.ts';
-import { readTimeline } from '../timeline/index.ts';
+import { isEvicted, readTimeline } from '../timeline/index.ts';
 import { type Config, readConfig } from './config.ts';
 import { loadDefinitions } from './definitions.ts';
 import { liveViews } from './live_views.ts';
@@ -204,6 +204,7 @@ async function tryPage(
   for await (const key of online.scan(program.id)) {
     const page = { view: program.id, key };
     const [head] = await online.heads([page]);
+    if (head !== undefined && isEvicted(head.bytes)) break;
     const blocks = new Map<number, Uint8Array | undefined>();
     const read = () =>
       readTimeline(program.layout, head?.bytes, (n) => blocks.get(n), Number.MAX_SAFE_INTEGER);
@@ -217,8 +218,9 @@ async function tryPage(
         blocks.set(number, fetched[i]);
       });
     }
-    return `${formatCount(keys)} keys, ${formatBytes(bytes)}`;
+    break;
   }
+  if (keys > 0) return `${formatCount(keys)} keys, ${formatBytes(bytes)}`;
   throw new SamewiseError('app/not-materialized', 'the view has no pages', {
     hint: `run \`samewise materialize ${program.view.name}\``,
   });

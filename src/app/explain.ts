@@ -290,7 +290,7 @@ class Explaining {
     levels: readonly ServiceLevel[],
   ): LookupToExplain {
     const { program } = lookup;
-    const { online, offline } = this.#app;
+    const { online, offline, coldTier } = this.#app;
     const meaning = fingerprint(program.view, catalog);
     const version = this.#registered.find((one) => one.fingerprint === meaning)?.version;
     const { view } = program;
@@ -301,6 +301,7 @@ class Explaining {
     return {
       online,
       offline,
+      bringBack: coldTier.bringBack,
       catalog,
       program,
       version: version ?? null,

@@ -8,9 +8,10 @@ import type { StoredStatus } from '../model/missing.ts';
 import type { Delivery, Knowledge, OfflineStore } from '../offline/contract.ts';
 import type { OnlineStore } from '../online/contract.ts';
 import { printFeature } from '../plan/index.ts';
+import type { BringBack } from '../serving/index.ts';
 import type { KeptPromise } from '../serving/kept_promise.ts';
 import { type DumpedPage, dumpPage } from '../stream/dump_page.ts';
-import { type Events, type Layout, partsOf, readTimeline } from '../timeline/index.ts';
+import { type Events, isEvicted, type Layout, partsOf, readTimeline } from '../timeline/index.ts';
 import { isNull, scalarAt } from '../types/column.ts';
 import { printKey } from '../types/key.ts';
 import { type Scalar, sameScalar, scalarToJsonText } from '../types/scalar.ts';
@@ -28,6 +29,7 @@ const MAX_ATTEMPTS = 16;
 export interface LookupToExplain {
   readonly online: OnlineStore;
   readonly offline: Pick<OfflineStore, 'deliveries'>;
+  readonly bringBack: BringBack;
   readonly catalog: Catalog;
   readonly program: ViewProgram;
   readonly version: number | null;
@@ -307,11 +309,16 @@ function noRows(delivered: DeliveredRows): Events {
   return delivered.eventsOf(new Uint8Array(0), []);
 }
 
-async function readPage({ online, program, feature, readUs }: LookupToExplain, key: Uint8Array) {
+async function readPage(asked: LookupToExplain, key: Uint8Array) {
+  const { online, bringBack, program, feature, readUs } = asked;
   const page = { view: program.id, key };
   for (let attempt = 1; ; attempt++) {
     const [head] = await online.heads([page]);
     if (head === undefined) return null;
+    if (isEvicted(head.bytes) && attempt < MAX_ATTEMPTS) {
+      await bringBack(program, key);
+      continue;
+    }
     try {
       const dumped = await dumpPage(online, program, page, head);
       const { stored } = dumped;

@@ -37,7 +37,11 @@ export async function getVector(
     }),
   );
   const atUs = time.atUs ?? app.clock.nowUs();
-  const reader = new VectorReader(app.online, { pages: () => {}, bytes: () => {} });
+  const reader = new VectorReader(
+    app.online,
+    { pages: () => {}, bytes: () => {} },
+    app.coldTier.bringBack,
+  );
   const vectors = await reader.read(
     program,
     [requestRow(program, typed, 'entity')],

@@ -11,6 +11,7 @@ import type { OnlineStore } from '../online/contract.ts';
 import { openLmdbStore } from '../online/lmdb.ts';
 import type { Registry } from '../registry/contract.ts';
 import { openSqliteRegistry } from '../registry/sqlite.ts';
+import { ColdTier } from './cold_tier.ts';
 import { type Config, readConfig } from './config.ts';
 import { loadDefinitions } from './definitions.ts';
 import { decodersOf, openLog } from './open_log.ts';
@@ -26,6 +27,8 @@ export interface App {
   readonly history: HistoryLog;
   /** Vectors that were served; null: the project logs none. */
   readonly featureLog: FeatureLogFiles | null;
+  /** Brings back keys that were evicted from the online store. */
+  readonly coldTier: ColdTier;
   /** The stores together with the event log, which is opened when it is first asked for: most work needs none. */
   streaming(): Promise<Streaming>;
   /** What the project's definitions file defines, validated. */
@@ -68,6 +71,7 @@ export async function openApp(options: {
       online,
       offline,
       history,
+      coldTier: new ColdTier({ registry, online, offline, history, clock }),
       featureLog: config.featureLog && offline.featureLog(config.featureLog.path),
       streaming,
       definitions: () => loadDefinitions(config),

@@ -37,7 +37,11 @@ export async function prove(app: App, manifestPath: string, rows: number): Promi
     });
   }
   const program = compileMembers(sample.catalog, sample.members);
-  const reader = new VectorReader(app.online, { pages: () => {}, bytes: () => {} });
+  const reader = new VectorReader(
+    app.online,
+    { pages: () => {}, bytes: () => {} },
+    app.coldTier.bringBack,
+  );
   const { outputs } = program.plan;
   const mismatches: Mismatch[] = [];
   for (let from = 0; from < sample.request.length; from += BATCH) {

@@ -52,6 +52,7 @@ export async function startServer(app: App, options: ServerSetup): Promise<Liste
     online: reads.online,
     moreMetrics: async () =>
       (await reads.text()) +
+      (await app.coldTier.metrics()) +
       (options.tellsNoDuties === true ? '' : await duties.metrics()) +
       ((await featureLog?.metrics()) ?? ''),
     allMetrics: options.allMetrics,
@@ -65,6 +66,7 @@ export async function startServer(app: App, options: ServerSetup): Promise<Liste
     },
     defineFeature: featureDefiner(app),
     pushEvents: eventPusher(streaming, duties.applied),
+    bringBack: app.coldTier.bringBack,
     explain: (request) => explain(app, { ...request, events: request.events ?? TOLD_EVENTS }),
     materialize: materializing.materialize,
     data: { roots: [app.config.projectDir], realPath: (path) => realpath(path) },

@@ -85,6 +85,8 @@ export class StreamMeter implements StreamObserver {
   readonly sources = new Map<string, SourceMeter>();
   /** By view id. */
   readonly views = new Map<string, ViewMeter>();
+  /** By view, keys that have left its pages. */
+  readonly evictions = new Map<string, number>();
   readonly #clock: Clock;
 
   constructor(clock: Clock) {
@@ -128,6 +130,10 @@ export class StreamMeter implements StreamObserver {
 
   retried({ source }: { source: string }): void {
     this.#source(source).retries++;
+  }
+
+  evicted({ view, keys }: { view: string; keys: number }): void {
+    this.evictions.set(view, (this.evictions.get(view) ?? 0) + keys);
   }
 
   #source(name: string): SourceMeter {

@@ -76,6 +76,15 @@ export function streamMetrics(meter: StreamMeter, definitions: Registry): () => 
   bySource(total('lag_records'), 'Records of the log that are not read yet', ({ lag }) =>
     Number([...lag.values()].reduce((sum, one) => sum + one, 0n)),
   );
+  new Gauge({
+    name: 'samewise_evicted_keys_total',
+    help: 'Idle keys that have left the online store',
+    labelNames: ['feature_view'],
+    registers,
+    collect() {
+      for (const [feature_view, keys] of meter.evictions) this.set({ feature_view }, keys);
+    },
+  });
   return async () => {
     await follow();
     return registry.metrics();

@@ -64,7 +64,7 @@ export class Streams {
    * for a name that is not registered.
    */
   async run(signal: AbortSignal): Promise<void> {
-    const tidying = tidyStreams(this.#app, this.#options.onFailure, signal);
+    const tidying = tidyStreams(this.#app, this.#options, signal);
     let head = -1;
     while (!signal.aborted) {
       const now = await this.#app.registry.head();

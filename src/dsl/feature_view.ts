@@ -1,6 +1,6 @@
 import type { AggregateSpec } from '../aggregate/aggregate.ts';
 import { completeSpec } from '../aggregate/index.ts';
-import type { DurationText } from '../base/duration.ts';
+import { type DurationText, parseDuration } from '../base/duration.ts';
 import { inContext, SamewiseError } from '../base/errors.ts';
 import { Value } from '../expr/index.ts';
 import type { Feature, FeatureView } from '../model/index.ts';
@@ -62,6 +62,8 @@ export interface FeatureViewOptions<
   readonly freshness?: DurationText;
   /** How long raw events are kept online; without it all are. At least the longest window, its delay and the source's lateness. */
   readonly retention?: DurationText;
+  /** How long a key stays online after its newest event; it is fetched from history when it is read later. Without it, for ever. No part of the meaning. */
+  readonly onlineFor?: DurationText;
 }
 
 /** What `featureView` returns: a use of the view under its own keys, and references to its features. */
@@ -108,6 +110,7 @@ export function featureView<
       ),
       freshnessUs: durationOf(options.freshness),
       retentionUs: durationOf(options.retention),
+      ...(options.onlineFor !== undefined && { onlineForUs: parseDuration(options.onlineFor) }),
     };
     const fallbacks = features.flatMap(([, feature]) => ('needs' in feature ? feature.needs : []));
     return useOf(definition, [options.entity, options.source, ...fallbacks], key);

@@ -137,6 +137,11 @@ export interface FeatureView extends Described {
   readonly freshnessUs: DurationUs | null;
   /** How long raw events are kept online; null: all. At least the longest window and delay plus the lateness. */
   readonly retentionUs: DurationUs | null;
+  /**
+   * How long a key stays online after its newest event; it is fetched from history when it is read later. Absent: for ever. No part
+   * of the meaning.
+   */
+  readonly onlineForUs?: DurationUs;
 }
 
 /** Where a key part of a looked-up view comes from. */

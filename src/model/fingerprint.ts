@@ -4,7 +4,7 @@
  * prefix a view's pages.
  *
  * Not meaning: owner, description, tags, freshness and what is answered when it is not kept; where a source's files lie and in which format; how late its events
- * may be; which model a service serves. Meaning: names (that is how things are referred to), types, expressions,
+ * may be; how long idle keys stay online; which model a service serves. Meaning: names (that is how things are referred to), types, expressions,
  * aggregates, windows, defaults, fallbacks, the order of features (pages are laid out by it), the SQL text of a query source, and
  * retention (what a page still holds). Of a source a view means only what it uses, so a new column is no new view;
  * a source without an event id means all its columns, for its ids hash them. A looked-up column means the view that it is

@@ -48,6 +48,12 @@ export function checkFeatureView(problems: Problems, view: FeatureView, catalog:
     problems.attempt({ ...place, field: 'default' }, () => coerce(feature.default, feature.dtype));
   }
   if (view.retentionUs !== null) checkRetention(problems, view, source);
+  const { onlineForUs } = view;
+  if (onlineForUs !== undefined && !(Number.isSafeInteger(onlineForUs) && onlineForUs > 0))
+    problems.add('model/bad-duration', `onlineFor ${onlineForUs} µs is not a duration`, {
+      ...where,
+      field: 'onlineFor',
+    });
 }
 
 /** Whether `keys` names a column of the entity's type for each part of its key; `spelling` shows how a part is named. */

@@ -127,6 +127,7 @@ function putFeatureView(view: FeatureView, put: Put): void {
   put('where', view.where === null ? null : printExpr(view.where));
   put('freshness', duration(view.freshnessUs));
   put('retention', duration(view.retentionUs));
+  put('onlineFor', duration(view.onlineForUs ?? null));
 }
 
 function putService(service: FeatureService, put: Put, order: string[]): void {

@@ -6,7 +6,7 @@ export type { PushEvents } from './events_route.ts';
 export type { Explain } from './explain_route.ts';
 export { FeatureLog } from './feature_log.ts';
 export { logVectors } from './logged_vector.ts';
-export type { PageCounter } from './pages.ts';
+export type { BringBack, PageCounter } from './pages.ts';
 export type { DataRoots } from './paths.ts';
 export { buildServer, type ServerOptions } from './server.ts';
 export { compileMembers, compileService, type ServiceProgram } from './service_program.ts';

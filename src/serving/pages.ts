@@ -3,7 +3,7 @@ import { SamewiseError } from '../base/errors.ts';
 import type { InstantUs } from '../base/time.ts';
 import type { Status, ViewProgram } from '../model/index.ts';
 import type { Head, MaybePromise, OnlineStore, PageKey } from '../online/contract.ts';
-import { type Reading, readPositions, readTimeline } from '../timeline/index.ts';
+import { isEvicted, type Reading, readPositions, readTimeline } from '../timeline/index.ts';
 import { decodeKey, printKey } from '../types/key.ts';
 
 /** One entity's page of one view, to be read at one time. */
@@ -41,6 +41,18 @@ export interface PageCounter {
 /** How often a page may change under a reader before it gives up; each time needs a writer in between. */
 const MAX_ATTEMPTS = 16;
 
+/**
+ * Brings the page of an evicted key back into the online store. Resolves when it is there, or when there is nothing of the key any
+ * more; many keys may be asked for at once. See decision 20.
+ */
+export type BringBack = (program: ViewProgram, key: Uint8Array) => Promise<void>;
+
+/** The store that pages are read from, and what brings back those that are not in it. */
+export interface PageStore {
+  readonly online: OnlineStore;
+  readonly bringBack: BringBack;
+}
+
 /** Takes the answer of the page `wanted[i]`. */
 export type PutAnswer = (i: number, answer: PageAnswer) => void;
 
@@ -50,19 +62,19 @@ export type PutAnswer = (i: number, answer: PageAnswer) => void;
  * `timeline/beyond-retention` with view and key, and `serving/unsettled-page`.
  */
 export function readPages(
-  online: OnlineStore,
+  store: PageStore,
   wanted: readonly PageRead[],
   counter: PageCounter,
   put: PutAnswer,
 ): MaybePromise<void> {
-  const heads = online.heads(wanted);
+  const heads = store.online.heads(wanted);
   return heads instanceof Promise
-    ? heads.then((found) => readHeads(online, wanted, found, counter, put))
-    : readHeads(online, wanted, heads, counter, put);
+    ? heads.then((found) => readHeads(store, wanted, found, counter, put))
+    : readHeads(store, wanted, heads, counter, put);
 }
 
 function readHeads(
-  online: OnlineStore,
+  store: PageStore,
   wanted: readonly PageRead[],
   heads: readonly (Head | undefined)[],
   counter: PageCounter,
@@ -74,13 +86,24 @@ function readHeads(
   for (let i = 0; i < wanted.length; i++) {
     const page = wanted[i]!;
     const head = heads[i];
-    if (head !== undefined) bytes += head.bytes.length;
+    if (head !== undefined) {
+      bytes += head.bytes.length;
+      if (isEvicted(head.bytes)) {
+        pending ??= [];
+        pending.push(
+          readEvicted(store, page, counter).then((whole) => {
+            put(i, whole);
+          }),
+        );
+        continue;
+      }
+    }
     const answer = read(page, head, noBlock);
     if (answer.missing.length === 0) put(i, pageAnswer(page, head, answer));
     else {
       pending ??= [];
       pending.push(
-        readBlocks(online, page, head, answer.missing, counter).then((whole) => {
+        readBlocks(store, page, head, answer.missing, counter).then((whole) => {
           put(i, whole);
         }),
       );
@@ -92,12 +115,13 @@ function readHeads(
 
 /** Fetches what is missing until the timeline can be read; a block that is gone means that the head has changed. */
 async function readBlocks(
-  online: OnlineStore,
+  store: PageStore,
   page: PageRead,
   firstHead: Head | undefined,
   firstMissing: readonly number[],
   counter: PageCounter,
 ): Promise<PageAnswer> {
+  const { online } = store;
   let head = firstHead;
   let missing = firstMissing;
   let blocks = new Map<number, Uint8Array>();
@@ -110,6 +134,7 @@ async function readBlocks(
           where: whereOf(page),
         });
       }
+      if (newer !== undefined && isEvicted(newer.bytes)) return readEvicted(store, page, counter);
       head = newer;
       blocks = new Map();
     } else {
@@ -122,11 +147,33 @@ async function readBlocks(
     if (answer.missing.length === 0) return pageAnswer(page, head, answer);
     missing = answer.missing;
   }
-  throw new SamewiseError(
+  throw unsettled(page);
+}
+
+function unsettled(page: PageRead): SamewiseError {
+  return new SamewiseError(
     'serving/unsettled-page',
     'the page changed under every attempt to read it',
     { where: whereOf(page), hint: 'try again' },
   );
+}
+
+/** Has an evicted page brought back first. One that nobody reads for long may be gone again by then. */
+async function readEvicted(
+  store: PageStore,
+  page: PageRead,
+  counter: PageCounter,
+): Promise<PageAnswer> {
+  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+    await store.bringBack(page.program, page.key);
+    const [head] = await store.online.heads([page]);
+    if (head !== undefined && isEvicted(head.bytes)) continue;
+    const answer = read(page, head, noBlock);
+    return answer.missing.length === 0
+      ? pageAnswer(page, head, answer)
+      : readBlocks(store, page, head, answer.missing, counter);
+  }
+  throw unsettled(page);
 }
 
 /** What a read of an entity without any page says. */

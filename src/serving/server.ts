@@ -25,6 +25,7 @@ import { withFastReads } from './online_fast.ts';
 import { onlineRoute } from './online_route.ts';
 import { Operation } from './operation.ts';
 import { operationRoutes } from './operation_routes.ts';
+import type { BringBack } from './pages.ts';
 import type { DataRoots } from './paths.ts';
 import { RequestIds } from './request_ids.ts';
 import { Trainings } from './training.ts';
@@ -53,6 +54,8 @@ export interface ServerOptions {
   readonly pushEvents: PushEvents;
   readonly materialize: Materialize;
   readonly explain: Explain;
+  /** Brings back keys that were evicted; without it such reads are refused. */
+  readonly bringBack?: BringBack;
   /** Where vectors are logged that are served; whoever hands it in flushes and closes it. Default: none is. */
   readonly featureLog?: FeatureLog;
   /** Metrics that others keep, in Prometheus' text format. */
@@ -81,7 +84,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   const { registry, online, clock, catalogs } = options;
   const metrics = new Metrics();
   const featureLog = options.featureLog ?? null;
-  const reader = new VectorReader(online, metrics);
+  const reader = new VectorReader(online, metrics, options.bringBack);
   const definitions = new Definitions(registry, catalogs, clock, options.refreshMs ?? 1000);
   const requestIds = new RequestIds(options.requestTag ?? 'r');
   const context: Context = {

@@ -2,8 +2,9 @@
  * Feature vectors: entities × a service → values, statuses and event times. One path for one entity and for thousands:
  * all pages of a level in one round trip, each read at T, then the on-demand programs over all rows at once.
  */
+import { SamewiseError } from '../base/errors.ts';
 import type { InstantUs } from '../base/time.ts';
-import { type Assembled, assemble, type Status } from '../model/index.ts';
+import { type Assembled, assemble, type Status, type ViewProgram } from '../model/index.ts';
 import type { MaybePromise, OnlineStore } from '../online/contract.ts';
 import type { Column } from '../types/column.ts';
 import { ColumnBuilder, columnOf, scalarAt } from '../types/column.ts';
@@ -11,9 +12,11 @@ import { int64 } from '../types/dtype.ts';
 import { encodeKey } from '../types/key.ts';
 import type { Scalar } from '../types/scalar.ts';
 import {
+  type BringBack,
   type PageAnswer,
   type PageCounter,
   type PageRead,
+  type PageStore,
   readPages,
   timedOut,
   unknownEntity,
@@ -103,11 +106,12 @@ export class Vectors {
 }
 
 export class VectorReader {
-  readonly #online: OnlineStore;
+  readonly #store: PageStore;
   readonly #counter: PageCounter;
 
-  constructor(online: OnlineStore, counter: PageCounter) {
-    this.#online = online;
+  /** Without `bringBack` evicted keys are refused (`timeline/evicted-page`). */
+  constructor(online: OnlineStore, counter: PageCounter, bringBack: BringBack = refused) {
+    this.#store = { online, bringBack };
     this.#counter = counter;
   }
 
@@ -133,8 +137,14 @@ export class VectorReader {
     readUs: InstantUs | Float64Array,
     logged: readonly number[],
   ): VectorReading {
-    return new VectorReading(this.#online, this.#counter, program, rows, readUs, logged);
+    return new VectorReading(this.#store, this.#counter, program, rows, readUs, logged);
   }
+}
+
+async function refused({ view }: ViewProgram): Promise<never> {
+  throw new SamewiseError('timeline/evicted-page', 'the events of the key are in history alone', {
+    where: { view: view.name },
+  });
 }
 
 /** A page of a row, and where its answer goes. */
@@ -145,7 +155,7 @@ interface Wanted extends PageRead {
 
 /** Vectors that are being read. */
 export class VectorReading {
-  readonly #online: OnlineStore;
+  readonly #store: PageStore;
   readonly #counter: PageCounter;
   readonly #program: ServiceProgram;
   readonly #rows: readonly RequestRow[];
@@ -156,14 +166,14 @@ export class VectorReading {
   #ended = false;
 
   constructor(
-    online: OnlineStore,
+    store: PageStore,
     counter: PageCounter,
     program: ServiceProgram,
     rows: readonly RequestRow[],
     readUs: InstantUs | Float64Array,
     logged: readonly number[],
   ) {
-    this.#online = online;
+    this.#store = store;
     this.#counter = counter;
     this.#program = program;
     this.#rows = rows;
@@ -182,7 +192,7 @@ export class VectorReading {
     for (let at = level; at < levels.length && !this.#ended; at++) {
       const wanted: Wanted[] = [];
       for (const group of levels[at]!) this.#want(group, from, to, wanted);
-      const reading = readPages(this.#online, wanted, this.#counter, (i, answer) => {
+      const reading = readPages(this.#store, wanted, this.#counter, (i, answer) => {
         const { lookup, row } = wanted[i]!;
         if (!this.#ended) this.#pages[lookup]![row] = answer;
       });

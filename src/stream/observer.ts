@@ -54,6 +54,8 @@ export interface StreamObserver {
       readonly error: SamewiseError;
     },
   ): void;
+  /** Keys have left the pages of a view: nothing happened to them for long. */
+  evicted?(what: { readonly view: string; readonly keys: number }): void;
   /** Something is tried again. */
   retried?(what: {
     readonly source: string;

@@ -18,8 +18,9 @@ import {
   applyChanges,
   buildPages,
   type Changes,
-  dumpEvents,
+  dumpStored,
   type Events,
+  isEvicted,
   nextBlock,
   type Pages,
   readPositions,
@@ -81,6 +82,11 @@ export interface BuildRequest {
   readonly program: ViewProgram;
   /** What to read; `keys` must be null. */
   readonly history: HistoryRequest;
+  /**
+   * Brings back evicted keys, which other builds leave as they are: whoever reads them builds them. History is taken up to one
+   * state of the log, and the pages say that they have come so far, for their positions are to tell all that is in them.
+   */
+  readonly evicted?: boolean;
   /** The view had no pages when the run began: heads need not be looked for, only what others write meanwhile is met. */
   readonly empty?: boolean;
   /** Called with the counts so far after each transaction. */
@@ -203,8 +209,12 @@ class PageBuilder {
     const tombstones = program.source.mutable ? [] : batch.tombstones.get(row);
     this.counts.keys++;
     this.counts.rows += hi - lo;
+    if (head !== undefined && isEvicted(head.bytes) && !this.#request.evicted) {
+      this.counts.unchanged++;
+      return null;
+    }
     const next = head === undefined ? null : nextOf(program, head);
-    const positions = next === null ? undefined : readPositions(program.layout, head!.bytes);
+    const positions = next === null ? undefined : this.#positionsOf(head!);
     const build = (firstBlock: number) =>
       buildPages(
         program.layout,
@@ -245,6 +255,16 @@ class PageBuilder {
     return this.#write(key, head.version, whole, old);
   }
 
+  /** The positions of a page that is built in place of a head. */
+  #positionsOf({ bytes }: Head): ReadonlyMap<string, bigint> {
+    const positions = readPositions(this.#request.program.layout, bytes);
+    if (!this.#request.evicted) return positions;
+    const reached = new Map(positions);
+    for (const [partition, { position }] of this.#state!.partitions)
+      if (position > (positions.get(partition) ?? -1n)) reached.set(partition, position);
+    return reached;
+  }
+
   /** The pages with what the stored ones have beyond history; null if the key is lost for now. */
   async #withNewer(key: Uint8Array, head: Head, pages: Pages): Promise<Pages | null> {
     const { online, program } = this.#request;
@@ -256,7 +276,7 @@ class PageBuilder {
     const blocks = await online.blocks(page, numbers);
     const [now] = await online.heads([page]);
     if (now?.version !== head.version) return null;
-    const events = dumpEvents(layout, { head: head.bytes, block: (n) => blocks[n - 1] });
+    const events = dumpStored(layout, { head: head.bytes, block: (n) => blocks[n - 1] });
     const rows = await this.#standing(events, rowsAfter(boundUs, events));
     const gone = tailOf(layout, head.bytes).tombstones.filter((grave) => grave.arrivalUs > boundUs);
     const newer = changesOf(events, rows, gone);
@@ -379,7 +399,8 @@ class PageBuilder {
         const found = await online.heads(this.pageKeys(keys));
         await this.readState();
         const heads = new Map(keys.map((key, i) => [nameOfKey(key), found[i]]));
-        const request = { ...history, shard: null, changedSinceUs: null, keys };
+        const upTo = this.#request.evicted ? positionsOf(this.#state!) : history.upTo;
+        const request = { ...history, shard: null, changedSinceUs: null, keys, upTo };
         const seen = new Set<string>();
         for await (const batch of offline.history(request)) {
           batch.keys.forEach((key, i) => {
@@ -452,6 +473,10 @@ export function boundOf(
     );
   }
   return boundUs;
+}
+
+function positionsOf({ partitions }: HistoryState): Map<string, bigint> {
+  return new Map([...partitions].map(([partition, { position }]) => [partition, position]));
 }
 
 /** The rows that arrived after `boundUs`. */

@@ -6,7 +6,14 @@
  * blocks above it, each under a new number (copy on write).
  */
 import { BlockMaker, LIMITS, type Limits } from './blocks.ts';
-import { encodeHead, type HeadView, openBlock, openHead, rootBytes } from './codec.ts';
+import {
+  encodeHead,
+  type HeadView,
+  isEvicted,
+  openAnyHead,
+  openBlock,
+  rootBytes,
+} from './codec.ts';
 import { EntriesView, type Entry } from './entries.ts';
 import { precedence } from './identity.ts';
 import type { Changes, Events, Layout } from './layout.ts';
@@ -51,23 +58,25 @@ export function readPositions(
   layout: Layout,
   head: Uint8Array | undefined,
 ): ReadonlyMap<string, bigint> {
-  return head === undefined ? new Map() : openHead(prepare(layout), head).tail.positions;
+  return head === undefined ? new Map() : openAnyHead(prepare(layout), head).tail.positions;
 }
 
 /** What a head says besides events: what was retracted or dropped, and how far it has come. */
 export function tailOf(layout: Layout, head: Uint8Array): Tail {
-  return openHead(prepare(layout), head).tail;
+  return openAnyHead(prepare(layout), head).tail;
 }
 
 /** The number that a head's next block gets; 1 for a key without a head. */
 export function nextBlock(layout: Layout, head: Uint8Array | undefined): number {
-  return head === undefined ? 1 : openHead(prepare(layout), head).nextBlock;
+  return head === undefined ? 1 : openAnyHead(prepare(layout), head).nextBlock;
 }
 
 class Applying {
   readonly #prepared: Prepared;
   readonly #stored: Stored;
   readonly #head: HeadView | null;
+  /** The key's other events are in history: what is applied joins them when its page is built again. */
+  readonly #evicted: boolean;
   readonly #maker: BlockMaker;
   readonly #winners: Winners;
   /** Tombstones by event; null until one is looked for or made. */
@@ -77,7 +86,8 @@ class Applying {
   constructor(prepared: Prepared, stored: Stored, changes: Changes, limits: Limits) {
     this.#prepared = prepared;
     this.#stored = stored;
-    this.#head = stored.head === undefined ? null : openHead(prepared, stored.head);
+    this.#evicted = stored.head !== undefined && isEvicted(stored.head);
+    this.#head = stored.head === undefined ? null : openAnyHead(prepared, stored.head);
     this.#maker = new BlockMaker(prepared, limits, this.#head?.nextBlock ?? 1);
     const winners = winnersOf(prepared.layout.mutable, changes);
     this.#winners = { ...winners, rows: this.#admitted(winners) };
@@ -153,6 +163,7 @@ class Applying {
         from,
         events.length,
         tail,
+        this.#evicted,
       ),
       putBlocks: this.#maker.put,
       dropBlocks: this.#maker.drop,
@@ -224,7 +235,8 @@ class Applying {
     const { retentionUs } = this.#prepared.layout;
     const view = this.#head?.root ?? null;
     const same = { root, tail, kept: 0 };
-    if (retentionUs === null) return same;
+    // Of an evicted key nobody knows here what is to be dropped.
+    if (retentionUs === null || this.#evicted) return same;
     const blocks = root === null ? (view?.length ?? 0) : root.length;
     if (blocks === 0) return { root, ...dropOldRows(this.#prepared, tail, open, 0, open.length) };
     const newestUs =

@@ -5,7 +5,7 @@
  * |---|---|
  * | 0–3 | xxHash32 of all that follows |
  * | 4 | format, 1 |
- * | 5 | kind: 1 head, 2 leaf block, 3 index block |
+ * | 5 | kind: 1 head, 2 leaf block, 3 index block, 4 head of an evicted key |
  * | 6–7 | zero |
  * | 8–11 | fingerprint of the layout |
  * | 12–15 | a block's own number; in a head the next number to give |
@@ -29,6 +29,7 @@ const FORMAT = 1;
 const HEAD = 1;
 const LEAF = 2;
 const INDEX = 3;
+const EVICTED = 4;
 const HEADER_BYTES = 16;
 const HEAD_HEADER_BYTES = 24;
 
@@ -53,7 +54,7 @@ function begin(kind: number, prepared: Prepared, number: number): void {
   out.view.setUint32(12, number, true);
 }
 
-/** Rows lo…hi of `open` become the open rows; `root` is the entries, or their section as it was. */
+/** Rows lo…hi of `open` become the open rows; `root` is the entries, or their section as it was. `evicted`: see evicted.ts. */
 export function encodeHead(
   prepared: Prepared,
   nextBlock: number,
@@ -62,8 +63,9 @@ export function encodeHead(
   lo: number,
   hi: number,
   tail: Tail,
+  evicted = false,
 ): Uint8Array {
-  begin(HEAD, prepared, nextBlock);
+  begin(evicted ? EVICTED : HEAD, prepared, nextBlock);
   out.zeros(HEAD_HEADER_BYTES - HEADER_BYTES);
   if (root instanceof Uint8Array) out.raw(root);
   else if (root.length > 0) writeEntries(out, root, prepared.aggregates.length);
@@ -101,19 +103,30 @@ export function checksumOf(page: Uint8Array): number {
   return (page[0]! | (page[1]! << 8) | (page[2]! << 16) | (page[3]! << 24)) >>> 0;
 }
 
+/** Whether a head is that of an evicted key. */
+export function isEvicted(head: Uint8Array): boolean {
+  return head[5] === EVICTED;
+}
+
+/** Opens a head, also that of an evicted key: for who keeps what is there, and does not take it for all there is. */
+export function openAnyHead(prepared: Prepared, page: Uint8Array): HeadView {
+  return readHead(prepared, page, isEvicted(page) ? EVICTED : HEAD);
+}
+
+/** Opens a head to be read. Throws `timeline/evicted-page` for that of an evicted key. */
 export function openHead(prepared: Prepared, page: Uint8Array, before?: OpenedPages): HeadView {
   const known = before?.get(prepared, page);
   if (known !== undefined) {
     if (known instanceof RowsView || known instanceof EntriesView) throw wrongKind(page, HEAD);
     return known;
   }
-  const view = readHead(prepared, page);
+  const view = readHead(prepared, page, HEAD);
   before?.set(prepared, page, view);
   return view;
 }
 
-function readHead(prepared: Prepared, page: Uint8Array): HeadView {
-  const opened = openPage(prepared, page, HEAD);
+function readHead(prepared: Prepared, page: Uint8Array, kind: number): HeadView {
+  const opened = openPage(prepared, page, kind);
   const rowsAt = opened.view.getUint32(16, true);
   const tailAt = opened.view.getUint32(20, true);
   return {
@@ -179,6 +192,14 @@ function openPage(prepared: Prepared, page: Uint8Array, kind: number): PageBytes
 }
 
 function wrongKind(page: Uint8Array, kind: number): SamewiseError {
+  if (isEvicted(page) && kind === HEAD)
+    return new SamewiseError(
+      'timeline/evicted-page',
+      'the events of the key are in history alone',
+      {
+        hint: 'whoever serves the view brings them back when they are asked for',
+      },
+    );
   return damaged(`the page is of kind ${page[5]} where ${kind} was expected`);
 }
 

@@ -9,7 +9,8 @@ export {
 } from './apply.ts';
 export { newestArrival } from './arrivals.ts';
 export { buildPages, type Pages } from './build.ts';
-export { dumpEvents } from './dump.ts';
+export { dumpEvents, dumpStored } from './dump.ts';
+export { evictedHead, isEvicted, newestEvent } from './evicted.ts';
 export type { Changes, Events, Layout } from './layout.ts';
 export { OpenedPages } from './opened.ts';
 export { type Part, partsOf } from './parts.ts';

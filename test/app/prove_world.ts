@@ -15,7 +15,7 @@ import {
 } from '../../src/serving/index.ts';
 import { type Project, project } from './project.ts';
 
-const FEATURES = `
+export const FEATURES = `
 import { avg, count, entity, featureService, featureView, float64, int64, lastK, onDemandView, parquet, source, string, sum, timestamp } from 'samewise';
 const customer = entity({ name: 'customer', key: { customer_id: int64 } });
 const city = entity({ name: 'city', key: { city: string } });
@@ -70,9 +70,9 @@ after(() => {
 });
 
 /** A project with some events in its batch location, and a log that takes every vector. */
-export async function world(rows = 40) {
+export async function world(rows = 40, features = FEATURES) {
   const here = await project(
-    FEATURES,
+    features,
     `SELECT i AS id, TIMESTAMP '2024-03-20' + to_minutes(i * 17) AS "at", i % ${CUSTOMERS} AS customer_id,
        CASE WHEN i % 3 = 0 THEN 'Rome' ELSE 'Oslo' END AS city, (i * 37 % 100)::DOUBLE AS amount FROM range(${rows}) t(i)`,
   );
@@ -81,7 +81,11 @@ export async function world(rows = 40) {
   const clock = { ...manualClock(START_US), monotonicMs: systemClock.monotonicMs };
   const app = await here.open({ clock });
   const registered = await app.registry.load();
-  const reader = new VectorReader(app.online, { pages: () => {}, bytes: () => {} });
+  const reader = new VectorReader(
+    app.online,
+    { pages: () => {}, bytes: () => {} },
+    app.coldTier.bringBack,
+  );
   const logged: LoggedVector[] = [];
   const log = new FeatureLog({
     files: { append: async (vectors) => logged.push(...vectors) },
@@ -108,6 +112,7 @@ export async function world(rows = 40) {
     const served = { requestId: null, registered, rows, readUs, servedUs: clock.nowUs() };
     logVectors(log, vectors, chosen, served);
     await log.flush();
+    return vectors;
   };
   return {
     app,

@@ -32,7 +32,8 @@ const page = { view: program.id, key, program, reads: [0, 1], readUs: 200, tells
 
 async function read(online: OnlineStore): Promise<PageAnswer[]> {
   const answers: PageAnswer[] = [];
-  await readPages(online, [page], counter, (i, answer) => {
+  const store = { online, bringBack: async () => assert.fail('nothing was evicted') };
+  await readPages(store, [page], counter, (i, answer) => {
     answers[i] = answer;
   });
   return answers;
