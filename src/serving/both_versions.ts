@@ -11,6 +11,9 @@ const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 /** Whoever has connected as a server is about to end has so long to begin a request. */
 const LAST_WORD_MS = 1_000;
 
+/** After so long a session that was told to end is cut off. */
+const MOST_DRAIN_MS = 25_000;
+
 export interface BothVersions {
   /** Sessions of HTTP/2 take no more requests, and end with those that are under way. A connection that has just come may still speak. */
   close(): void;
@@ -62,6 +65,9 @@ export function bothVersions(http1: Server, http2: Http2Server, silentMs: number
     close() {
       for (const socket of undecided) socket.setTimeout(LAST_WORD_MS);
       for (const session of sessions) session.close();
+      setTimeout(() => {
+        for (const session of sessions) session.destroy();
+      }, MOST_DRAIN_MS).unref();
     },
   };
 }

@@ -1,10 +1,11 @@
 /** Vectors as the bytes of a `samewise.v1.GetOnlineFeaturesResponse`. */
 import type { InstantUs } from '../../base/time.ts';
+import type { Status } from '../../model/index.ts';
 import type { Dtype, VectorType } from '../../types/dtype.ts';
 import type { Scalar } from '../../types/scalar.ts';
 import type { Columns } from '../answer.ts';
 import type { Vectors } from '../vector.ts';
-import { Kind } from './gen/samewise/v1/values_pb.ts';
+import { Kind, Status as WireStatus } from './gen/samewise/v1/values_pb.ts';
 import { WireWriter } from './wire.ts';
 
 /** Field numbers of proto/samewise/v1/values.proto and features.proto. */
@@ -28,7 +29,7 @@ const COLUMN = {
 const EVENT_TIMES = { us: 1, nulls: 2 };
 const ANSWER = { service: 1, version: 2, atUs: 3, rows: 4, columns: 5, eventTimes: 6, partial: 7 };
 
-export const KIND_OF: Readonly<Record<Dtype['kind'], Kind>> = {
+const KIND_OF: Readonly<Record<Dtype['kind'], Kind>> = {
   bool: Kind.BOOL,
   int32: Kind.INT32,
   int64: Kind.INT64,
@@ -42,22 +43,23 @@ export const KIND_OF: Readonly<Record<Dtype['kind'], Kind>> = {
   vector: Kind.VECTOR,
 };
 
-const STATUS_NUMBERS: Record<string, number> = {
-  PRESENT: 1,
-  NULL_VALUE: 2,
-  NOT_FOUND: 3,
-  OUTSIDE_MAX_AGE: 4,
-  DEFAULTED: 5,
-  STALE: 6,
-  TIMED_OUT: 7,
+const STATUS_OF: Readonly<Record<Status, WireStatus>> = {
+  PRESENT: WireStatus.PRESENT,
+  NULL_VALUE: WireStatus.NULL_VALUE,
+  NOT_FOUND: WireStatus.NOT_FOUND,
+  OUTSIDE_MAX_AGE: WireStatus.OUTSIDE_MAX_AGE,
+  DEFAULTED: WireStatus.DEFAULTED,
+  STALE: WireStatus.STALE,
+  TIMED_OUT: WireStatus.TIMED_OUT,
+  FALLBACK_1: WireStatus.FALLBACK_1,
+  FALLBACK_2: WireStatus.FALLBACK_2,
+  FALLBACK_3: WireStatus.FALLBACK_3,
+  FALLBACK_4: WireStatus.FALLBACK_4,
+  FALLBACK_5: WireStatus.FALLBACK_5,
+  FALLBACK_6: WireStatus.FALLBACK_6,
+  FALLBACK_7: WireStatus.FALLBACK_7,
+  FALLBACK_8: WireStatus.FALLBACK_8,
 };
-
-const FALLBACK = 'FALLBACK_';
-
-/** A status as `samewise.v1.Status`: the nth fallback is 100 + n. */
-function statusNumber(status: string): number {
-  return STATUS_NUMBERS[status] ?? 100 + Number(status.slice(FALLBACK.length));
-}
 
 /** What an answer says beside its values. */
 export interface AnswerHead {
@@ -220,12 +222,10 @@ function writeStatuses(writer: WireWriter, vectors: Vectors, output: number): vo
   while (alike < rows && vectors.status(alike, output) === first) alike++;
   if (alike === rows && first === 'PRESENT') return;
   const start = writer.begin(COLUMN.statuses);
-  if (alike === rows) writer.uint32Item(statusNumber(first));
+  if (alike === rows) writer.uint32Item(STATUS_OF[first]);
   else
     for (let row = 0; row < rows; row++)
-      writer.uint32Item(
-        row < alike ? statusNumber(first) : statusNumber(vectors.status(row, output)),
-      );
+      writer.uint32Item(row < alike ? STATUS_OF[first] : STATUS_OF[vectors.status(row, output)]);
   writer.end(start);
 }
 

@@ -21,7 +21,7 @@ export function rowsOf(program: ServiceProgram, columns: readonly Column[]): Req
   const given = inputs.map(({ name, dtype }) => {
     const column = byName.get(name);
     if (column === undefined) throw missingField(program, name, placeOf(name));
-    return valuesOf(column, dtype, placeOf(name));
+    return valuesOf(column, dtype, (row) => `entities[${row}].${name}`);
   });
   if (byName.size > inputs.length) {
     const known = inputs.map(({ name }) => name);
@@ -50,19 +50,23 @@ function bad(name: string, what: string): SamewiseError {
 }
 
 /** The values of a column, coerced one by one: an int64 may be asked for with a text of digits, as in JSON. */
-function valuesOf(column: Column, dtype: Dtype, field: string): (Scalar | null)[] {
+function valuesOf(
+  column: Column,
+  dtype: Dtype,
+  fieldOf: (row: number) => string,
+): (Scalar | null)[] {
   const { nulls } = column;
-  const raw = rawValues(column, dtype, field);
+  const raw = rawValues(column, dtype);
   return raw.map((value, row) => {
     if ((nulls[row >> 3]! >> (row & 7)) & 1) return null;
-    return coerce(value, dtype, { field: `${field}[${row}]` });
+    return coerce(value, dtype, { field: fieldOf(row) });
   });
 }
 
 type Raw = readonly unknown[];
 
 /** What stands in a column, nulls included, from the list that its kind says or, where it says none, from the filled one. */
-function rawValues(column: Column, dtype: Dtype, field: string): Raw {
+function rawValues(column: Column, dtype: Dtype): Raw {
   const lists: readonly (readonly [keyof Column & string, readonly Kind[]])[] = LISTS;
   const filled = lists.filter(([name]) => (column[name] as Raw).length > 0);
   const wrong = filled.find(
@@ -73,16 +77,16 @@ function rawValues(column: Column, dtype: Dtype, field: string): Raw {
       'serving/bad-field',
       `the column ${JSON.stringify(column.name)} has values in ${filled.map(([name]) => name).join(' and ')}`,
       {
-        where: { field },
+        where: { field: placeOf(column.name) },
         hint: 'fill one list, that of the column’s kind',
       },
     );
   }
   const name = filled[0]?.[0];
   if (name === undefined) return [];
-  if (name === 'lengths') return listsOf(column, dtype, field);
+  if (name === 'lengths') return listsOf(column, dtype);
   if (name === 'floats' && dtype.kind === 'vector')
-    return vectorsOf(column, column.size || dtype.size, field);
+    return vectorsOf(column, column.size || dtype.size);
   return column[name] as Raw;
 }
 
@@ -97,9 +101,11 @@ const LISTS = [
   ['lengths', [Kind.LIST]],
 ] as const satisfies readonly (readonly [keyof Column, readonly Kind[]])[];
 
-function listsOf({ lengths, items, name }: Column, dtype: Dtype, field: string): Raw {
+function listsOf({ lengths, items, name }: Column, dtype: Dtype): Raw {
   const values =
-    items === undefined || dtype.kind !== 'list' ? [] : valuesOf(items, dtype.of, `${field}.items`);
+    items === undefined || dtype.kind !== 'list'
+      ? []
+      : valuesOf(items, dtype.of, (row) => `${placeOf(name)}.items[${row}]`);
   let end = 0;
   for (const length of lengths) end += length;
   if (end !== values.length && dtype.kind === 'list')
@@ -108,14 +114,9 @@ function listsOf({ lengths, items, name }: Column, dtype: Dtype, field: string):
   return lengths.map((length) => values.slice(at, (at += length)));
 }
 
-function vectorsOf({ floats, name }: Column, size: number, field: string): Raw {
-  if (floats.length % size !== 0) {
-    throw new SamewiseError(
-      'serving/bad-field',
-      `the column ${JSON.stringify(name)} has ${floats.length} floats, which are no vectors of ${size}`,
-      { where: { field } },
-    );
-  }
+function vectorsOf({ floats, name }: Column, size: number): Raw {
+  if (floats.length % size !== 0)
+    throw bad(name, `has ${floats.length} floats, which are no vectors of ${size}`);
   return Array.from({ length: floats.length / size }, (_, row) =>
     floats.slice(row * size, (row + 1) * size),
   );

@@ -52,9 +52,3 @@ export function callRefusal(error: unknown, onFailure: (error: unknown) => void)
   if (statusOf(refusal) >= 500) onFailure(error);
   return connectError(refusal);
 }
-
-/** The HTTP status that says the same, for the metrics. */
-export function httpStatusOf({ code }: ConnectError): number {
-  const [status] = Object.entries(CODE_BY_STATUS).find(([, each]) => each === code) ?? [500];
-  return Number(status);
-}

@@ -59,6 +59,9 @@ function programOf(
 /** By when and under which name a call is answered. */
 export type Terms = Pick<Question, 'untilMs' | 'requestId'>;
 
+/** Longest timeout of a client, about 25 days: timers cannot wait for longer. */
+export const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+
 /** Of a client's timeout so much is for reading; the rest is for the way back, without which a partial answer is no answer. */
 const READING_SHARE = 0.9;
 

@@ -2,7 +2,6 @@
 import { create, fromBinary } from '@bufbuild/protobuf';
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import type { Context } from '../context.ts';
-import { soundRequestId } from '../terms.ts';
 import { answerTo, askedFeatures, deadlineAfter, type Terms } from './feature_calls.ts';
 import {
   type FeatureService,
@@ -18,7 +17,7 @@ export function featureService(context: Context): ServiceImpl<typeof FeatureServ
   const { clock, definitions } = context;
   const termsOf = ({ timeoutMs, requestHeader }: HandlerContext): Terms => ({
     untilMs: deadlineAfter(clock.monotonicMs(), timeoutMs()),
-    requestId: soundRequestId(requestHeader.get('x-request-id')),
+    requestId: requestHeader.get('x-request-id'),
   });
   return {
     async getOnlineFeatures(request, call) {

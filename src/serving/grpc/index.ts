@@ -1,22 +1,28 @@
 /** gRPC's door: calls over all three protocols, on the port of the HTTP server. */
-import type { Server } from 'node:http';
-import { createServer as createHttp2Server } from 'node:http2';
+import type { RequestListener, Server } from 'node:http';
+import { createServer as createHttp2Server, type ServerHttp2Stream } from 'node:http2';
 import { bothVersions } from '../both_versions.ts';
 import type { Context } from '../context.ts';
-import { callHandler } from './calls.ts';
+import { type CallOptions, callHandler } from './calls.ts';
+import { PLAIN_PATH, plainCalls } from './plain_calls.ts';
+import { Received } from './received.ts';
 
-/** Limits of connections and of messages. */
-export interface Http2Options {
-  /** Largest message that is read, in bytes. */
-  readonly maxMessageBytes: number;
+/** What calls need, and limits of connections. */
+export interface Http2Options extends Omit<CallOptions, 'received'> {
   /** A connection that says nothing at all for so long is closed. */
   readonly silentMs: number;
   /** A connection of HTTP/2 without a call under way for so long is closed. */
   readonly idleMs: number;
 }
 
-/** Streams of one connection at once; a client that wants more waits. */
-const MAX_STREAMS = 256;
+type StreamListener = (stream: ServerHttp2Stream, ...rest: unknown[]) => void;
+
+const HTTP2 = {
+  // Streams of one connection at once; a client that wants more waits.
+  settings: { maxConcurrentStreams: 256 },
+  // Megabytes of answers that wait for one connection; by default, 10, one answer to some streams would end others.
+  maxSessionMemory: 128,
+};
 
 /**
  * Has `server`, which speaks HTTP/1.1, answer calls, and all of its requests over HTTP/2, too. When `closing` is aborted,
@@ -25,18 +31,32 @@ const MAX_STREAMS = 256;
 export function serveCalls(
   server: Server,
   context: Context,
-  options: Http2Options,
+  limits: Http2Options,
   closing: AbortSignal,
 ): void {
-  const calls = callHandler(context, options.maxMessageBytes, closing);
-  const others = server.listeners('request') as ((request: unknown, response: unknown) => void)[];
+  const options = { ...limits, received: new Received() };
+  const calls = callHandler(context, options, closing);
+  const plain = plainCalls(context, options);
+  const others = server.listeners('request') as RequestListener[];
   const onRequest = (request: any, response: any) => {
     if (!calls(request, response))
       for (const other of others) other.call(server, request, response);
   };
   server.removeAllListeners('request');
-  server.on('request', onRequest);
-  const http2 = createHttp2Server({ settings: { maxConcurrentStreams: MAX_STREAMS } }, onRequest);
+  server.on('request', (request, response) => {
+    // HTTP/2 has its own way to say so.
+    if (closing.aborted) response.shouldKeepAlive = false;
+    if (request.url !== PLAIN_PATH || !plain.connect(request, response))
+      onRequest(request, response);
+  });
+
+  const http2 = createHttp2Server(HTTP2, onRequest);
+  const [toRequest] = http2.listeners('stream') as StreamListener[];
+  http2.removeAllListeners('stream');
+  http2.on('stream', (stream: ServerHttp2Stream, headers, ...rest) => {
+    if (headers[':path'] !== PLAIN_PATH || !plain.grpc(stream, headers))
+      toRequest!.call(http2, stream, headers, ...rest);
+  });
   http2.setTimeout(options.idleMs);
   const both = bothVersions(server, http2, options.silentMs);
   closing.addEventListener('abort', () => both.close(), { once: true });

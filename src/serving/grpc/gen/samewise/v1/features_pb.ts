@@ -4,53 +4,46 @@
 // @generated from file samewise/v1/features.proto (package samewise.v1, syntax proto3)
 /* eslint-disable */
 
-import type { Message } from '@bufbuild/protobuf';
-import type { GenFile, GenMessage, GenService } from '@bufbuild/protobuf/codegenv2';
-import { fileDesc, messageDesc, serviceDesc } from '@bufbuild/protobuf/codegenv2';
-import type { Column, EventTimes } from './values_pb.ts';
-import { file_samewise_v1_values } from './values_pb.ts';
+import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Column, EventTimes } from "./values_pb.ts";
+import { file_samewise_v1_values } from "./values_pb.ts";
+import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file samewise/v1/features.proto.
  */
-export const file_samewise_v1_features: GenFile =
-  /*@__PURE__*/
-  fileDesc(
-    'ChpzYW1ld2lzZS92MS9mZWF0dXJlcy5wcm90bxILc2FtZXdpc2UudjEizgEKGEdldE9ubGluZUZlYXR1cmVzUmVxdWVzdBIRCgdzZXJ2aWNlGAEgASgJSAASLAoIZmVhdHVyZXMYAiABKAsyGC5zYW1ld2lzZS52MS5GZWF0dXJlTGlzdEgAEiUKCGVudGl0aWVzGAMgAygLMhMuc2FtZXdpc2UudjEuQ29sdW1uEhIKBWF0X3VzGAQgASgSSAGIAQESDwoHdGhyb3VnaBgFIAEoCBITCgtldmVudF90aW1lcxgGIAEoCEIGCgR3aGF0QggKBl9hdF91cyIsCgtGZWF0dXJlTGlzdBIOCgZlbnRpdHkYASABKAkSDQoFbmFtZXMYAiADKAkivwEKGUdldE9ubGluZUZlYXR1cmVzUmVzcG9uc2USDwoHc2VydmljZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgNEg0KBWF0X3VzGAMgASgSEgwKBHJvd3MYBCABKA0SJAoHY29sdW1ucxgFIAMoCzITLnNhbWV3aXNlLnYxLkNvbHVtbhIsCgtldmVudF90aW1lcxgGIAMoCzIXLnNhbWV3aXNlLnYxLkV2ZW50VGltZXMSDwoHcGFydGlhbBgHIAEoCCJVChtTdHJlYW1PbmxpbmVGZWF0dXJlc1JlcXVlc3QSNgoHcmVxdWVzdBgBIAEoCzIlLnNhbWV3aXNlLnYxLkdldE9ubGluZUZlYXR1cmVzUmVxdWVzdCJYChxTdHJlYW1PbmxpbmVGZWF0dXJlc1Jlc3BvbnNlEjgKCHJlc3BvbnNlGAEgASgLMiYuc2FtZXdpc2UudjEuR2V0T25saW5lRmVhdHVyZXNSZXNwb25zZTLtAQoORmVhdHVyZVNlcnZpY2USZwoRR2V0T25saW5lRmVhdHVyZXMSJS5zYW1ld2lzZS52MS5HZXRPbmxpbmVGZWF0dXJlc1JlcXVlc3QaJi5zYW1ld2lzZS52MS5HZXRPbmxpbmVGZWF0dXJlc1Jlc3BvbnNlIgOQAgEScgoUU3RyZWFtT25saW5lRmVhdHVyZXMSKC5zYW1ld2lzZS52MS5TdHJlYW1PbmxpbmVGZWF0dXJlc1JlcXVlc3QaKS5zYW1ld2lzZS52MS5TdHJlYW1PbmxpbmVGZWF0dXJlc1Jlc3BvbnNlIgOQAgEwAWIGcHJvdG8z',
-    [file_samewise_v1_values],
-  );
+export const file_samewise_v1_features: GenFile = /*@__PURE__*/
+  fileDesc("ChpzYW1ld2lzZS92MS9mZWF0dXJlcy5wcm90bxILc2FtZXdpc2UudjEizgEKGEdldE9ubGluZUZlYXR1cmVzUmVxdWVzdBIRCgdzZXJ2aWNlGAEgASgJSAASLAoIZmVhdHVyZXMYAiABKAsyGC5zYW1ld2lzZS52MS5GZWF0dXJlTGlzdEgAEiUKCGVudGl0aWVzGAMgAygLMhMuc2FtZXdpc2UudjEuQ29sdW1uEhIKBWF0X3VzGAQgASgSSAGIAQESDwoHdGhyb3VnaBgFIAEoCBITCgtldmVudF90aW1lcxgGIAEoCEIGCgR3aGF0QggKBl9hdF91cyIsCgtGZWF0dXJlTGlzdBIOCgZlbnRpdHkYASABKAkSDQoFbmFtZXMYAiADKAkivwEKGUdldE9ubGluZUZlYXR1cmVzUmVzcG9uc2USDwoHc2VydmljZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgNEg0KBWF0X3VzGAMgASgSEgwKBHJvd3MYBCABKA0SJAoHY29sdW1ucxgFIAMoCzITLnNhbWV3aXNlLnYxLkNvbHVtbhIsCgtldmVudF90aW1lcxgGIAMoCzIXLnNhbWV3aXNlLnYxLkV2ZW50VGltZXMSDwoHcGFydGlhbBgHIAEoCCJVChtTdHJlYW1PbmxpbmVGZWF0dXJlc1JlcXVlc3QSNgoHcmVxdWVzdBgBIAEoCzIlLnNhbWV3aXNlLnYxLkdldE9ubGluZUZlYXR1cmVzUmVxdWVzdCJYChxTdHJlYW1PbmxpbmVGZWF0dXJlc1Jlc3BvbnNlEjgKCHJlc3BvbnNlGAEgASgLMiYuc2FtZXdpc2UudjEuR2V0T25saW5lRmVhdHVyZXNSZXNwb25zZTLtAQoORmVhdHVyZVNlcnZpY2USZwoRR2V0T25saW5lRmVhdHVyZXMSJS5zYW1ld2lzZS52MS5HZXRPbmxpbmVGZWF0dXJlc1JlcXVlc3QaJi5zYW1ld2lzZS52MS5HZXRPbmxpbmVGZWF0dXJlc1Jlc3BvbnNlIgOQAgEScgoUU3RyZWFtT25saW5lRmVhdHVyZXMSKC5zYW1ld2lzZS52MS5TdHJlYW1PbmxpbmVGZWF0dXJlc1JlcXVlc3QaKS5zYW1ld2lzZS52MS5TdHJlYW1PbmxpbmVGZWF0dXJlc1Jlc3BvbnNlIgOQAgEwAWIGcHJvdG8z", [file_samewise_v1_values]);
 
 /**
  * What is asked of whom.
  *
  * @generated from message samewise.v1.GetOnlineFeaturesRequest
  */
-export type GetOnlineFeaturesRequest = Message<'samewise.v1.GetOnlineFeaturesRequest'> & {
+export type GetOnlineFeaturesRequest = Message<"samewise.v1.GetOnlineFeaturesRequest"> & {
   /**
    * What to read.
    *
    * @generated from oneof samewise.v1.GetOnlineFeaturesRequest.what
    */
-  what:
-    | {
-        /**
-         * A feature service: `name` for its current version, or `name@version`.
-         *
-         * @generated from field: string service = 1;
-         */
-        value: string;
-        case: 'service';
-      }
-    | {
-        /**
-         * Features of one kind of entity.
-         *
-         * @generated from field: samewise.v1.FeatureList features = 2;
-         */
-        value: FeatureList;
-        case: 'features';
-      }
-    | { case: undefined; value?: undefined };
+  what: {
+    /**
+     * A feature service: `name` for its current version, or `name@version`.
+     *
+     * @generated from field: string service = 1;
+     */
+    value: string;
+    case: "service";
+  } | {
+    /**
+     * Features of one kind of entity.
+     *
+     * @generated from field: samewise.v1.FeatureList features = 2;
+     */
+    value: FeatureList;
+    case: "features";
+  } | { case: undefined; value?: undefined };
 
   /**
    * Whose: a column for each key column and each request field that what is asked needs, all with one value for each entity. A
@@ -86,8 +79,7 @@ export type GetOnlineFeaturesRequest = Message<'samewise.v1.GetOnlineFeaturesReq
  * Describes the message samewise.v1.GetOnlineFeaturesRequest.
  * Use `create(GetOnlineFeaturesRequestSchema)` to create a new message.
  */
-export const GetOnlineFeaturesRequestSchema: GenMessage<GetOnlineFeaturesRequest> =
-  /*@__PURE__*/
+export const GetOnlineFeaturesRequestSchema: GenMessage<GetOnlineFeaturesRequest> = /*@__PURE__*/
   messageDesc(file_samewise_v1_features, 0);
 
 /**
@@ -95,7 +87,7 @@ export const GetOnlineFeaturesRequestSchema: GenMessage<GetOnlineFeaturesRequest
  *
  * @generated from message samewise.v1.FeatureList
  */
-export type FeatureList = Message<'samewise.v1.FeatureList'> & {
+export type FeatureList = Message<"samewise.v1.FeatureList"> & {
   /**
    * Name of the entity, such as `customer`.
    *
@@ -115,8 +107,7 @@ export type FeatureList = Message<'samewise.v1.FeatureList'> & {
  * Describes the message samewise.v1.FeatureList.
  * Use `create(FeatureListSchema)` to create a new message.
  */
-export const FeatureListSchema: GenMessage<FeatureList> =
-  /*@__PURE__*/
+export const FeatureListSchema: GenMessage<FeatureList> = /*@__PURE__*/
   messageDesc(file_samewise_v1_features, 1);
 
 /**
@@ -124,7 +115,7 @@ export const FeatureListSchema: GenMessage<FeatureList> =
  *
  * @generated from message samewise.v1.GetOnlineFeaturesResponse
  */
-export type GetOnlineFeaturesResponse = Message<'samewise.v1.GetOnlineFeaturesResponse'> & {
+export type GetOnlineFeaturesResponse = Message<"samewise.v1.GetOnlineFeaturesResponse"> & {
   /**
    * What was asked. Empty for a list of features.
    *
@@ -179,8 +170,7 @@ export type GetOnlineFeaturesResponse = Message<'samewise.v1.GetOnlineFeaturesRe
  * Describes the message samewise.v1.GetOnlineFeaturesResponse.
  * Use `create(GetOnlineFeaturesResponseSchema)` to create a new message.
  */
-export const GetOnlineFeaturesResponseSchema: GenMessage<GetOnlineFeaturesResponse> =
-  /*@__PURE__*/
+export const GetOnlineFeaturesResponseSchema: GenMessage<GetOnlineFeaturesResponse> = /*@__PURE__*/
   messageDesc(file_samewise_v1_features, 2);
 
 /**
@@ -188,7 +178,7 @@ export const GetOnlineFeaturesResponseSchema: GenMessage<GetOnlineFeaturesRespon
  *
  * @generated from message samewise.v1.StreamOnlineFeaturesRequest
  */
-export type StreamOnlineFeaturesRequest = Message<'samewise.v1.StreamOnlineFeaturesRequest'> & {
+export type StreamOnlineFeaturesRequest = Message<"samewise.v1.StreamOnlineFeaturesRequest"> & {
   /**
    * As of GetOnlineFeatures, but with any number of entities.
    *
@@ -201,8 +191,7 @@ export type StreamOnlineFeaturesRequest = Message<'samewise.v1.StreamOnlineFeatu
  * Describes the message samewise.v1.StreamOnlineFeaturesRequest.
  * Use `create(StreamOnlineFeaturesRequestSchema)` to create a new message.
  */
-export const StreamOnlineFeaturesRequestSchema: GenMessage<StreamOnlineFeaturesRequest> =
-  /*@__PURE__*/
+export const StreamOnlineFeaturesRequestSchema: GenMessage<StreamOnlineFeaturesRequest> = /*@__PURE__*/
   messageDesc(file_samewise_v1_features, 3);
 
 /**
@@ -210,7 +199,7 @@ export const StreamOnlineFeaturesRequestSchema: GenMessage<StreamOnlineFeaturesR
  *
  * @generated from message samewise.v1.StreamOnlineFeaturesResponse
  */
-export type StreamOnlineFeaturesResponse = Message<'samewise.v1.StreamOnlineFeaturesResponse'> & {
+export type StreamOnlineFeaturesResponse = Message<"samewise.v1.StreamOnlineFeaturesResponse"> & {
   /**
    * Rows that follow those of the message before.
    *
@@ -223,8 +212,7 @@ export type StreamOnlineFeaturesResponse = Message<'samewise.v1.StreamOnlineFeat
  * Describes the message samewise.v1.StreamOnlineFeaturesResponse.
  * Use `create(StreamOnlineFeaturesResponseSchema)` to create a new message.
  */
-export const StreamOnlineFeaturesResponseSchema: GenMessage<StreamOnlineFeaturesResponse> =
-  /*@__PURE__*/
+export const StreamOnlineFeaturesResponseSchema: GenMessage<StreamOnlineFeaturesResponse> = /*@__PURE__*/
   messageDesc(file_samewise_v1_features, 4);
 
 /**
@@ -240,10 +228,10 @@ export const FeatureService: GenService<{
    * @generated from rpc samewise.v1.FeatureService.GetOnlineFeatures
    */
   getOnlineFeatures: {
-    methodKind: 'unary';
+    methodKind: "unary";
     input: typeof GetOnlineFeaturesRequestSchema;
     output: typeof GetOnlineFeaturesResponseSchema;
-  };
+  },
   /**
    * The same for as many entities as fit into one request, answered in messages of up to 1,000 rows, in the order asked. All
    * are read at the same time `at_us`. The server reads on only as fast as the client takes the messages.
@@ -251,8 +239,10 @@ export const FeatureService: GenService<{
    * @generated from rpc samewise.v1.FeatureService.StreamOnlineFeatures
    */
   streamOnlineFeatures: {
-    methodKind: 'server_streaming';
+    methodKind: "server_streaming";
     input: typeof StreamOnlineFeaturesRequestSchema;
     output: typeof StreamOnlineFeaturesResponseSchema;
-  };
-}> = /*@__PURE__*/ serviceDesc(file_samewise_v1_features, 0);
+  },
+}> = /*@__PURE__*/
+  serviceDesc(file_samewise_v1_features, 0);
+

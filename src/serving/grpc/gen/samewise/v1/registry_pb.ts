@@ -4,25 +4,22 @@
 // @generated from file samewise/v1/registry.proto (package samewise.v1, syntax proto3)
 /* eslint-disable */
 
-import type { Message } from '@bufbuild/protobuf';
-import type { GenFile, GenMessage, GenService } from '@bufbuild/protobuf/codegenv2';
-import { fileDesc, messageDesc, serviceDesc } from '@bufbuild/protobuf/codegenv2';
+import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file samewise/v1/registry.proto.
  */
-export const file_samewise_v1_registry: GenFile =
-  /*@__PURE__*/
-  fileDesc(
-    'ChpzYW1ld2lzZS92MS9yZWdpc3RyeS5wcm90bxILc2FtZXdpc2UudjEi4QEKB0ZlYXR1cmUSCwoDcmVmGAEgASgJEgwKBHZpZXcYAiABKAkSDAoEbmFtZRgDIAEoCRIOCgZlbnRpdHkYBCABKAkSDQoFZHR5cGUYBSABKAkSEwoLZGVzY3JpcHRpb24YBiABKAkSDQoFb3duZXIYByABKAkSLAoEdGFncxgIIAMoCzIeLnNhbWV3aXNlLnYxLkZlYXR1cmUuVGFnc0VudHJ5Eg8KB3ZlcnNpb24YCSABKA0aKwoJVGFnc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiJAoFRmllbGQSDAoEbmFtZRgBIAEoCRINCgVkdHlwZRgCIAEoCSJhChVTZWFyY2hGZWF0dXJlc1JlcXVlc3QSDQoFcXVlcnkYASABKAkSDgoGZW50aXR5GAIgASgJEg0KBW93bmVyGAMgASgJEgsKA3RhZxgEIAEoCRINCgVsaW1pdBgFIAEoDSJAChZTZWFyY2hGZWF0dXJlc1Jlc3BvbnNlEiYKCGZlYXR1cmVzGAEgAygLMhQuc2FtZXdpc2UudjEuRmVhdHVyZSIgChFHZXRGZWF0dXJlUmVxdWVzdBILCgNyZWYYASABKAkiewoSR2V0RmVhdHVyZVJlc3BvbnNlEiUKB2ZlYXR1cmUYASABKAsyFC5zYW1ld2lzZS52MS5GZWF0dXJlEhcKD2RlZmluaXRpb25fanNvbhgCIAEoCRIlCgdsaW5lYWdlGAMgASgLMhQuc2FtZXdpc2UudjEuTGluZWFnZSKvAQoHTGluZWFnZRIrCgdzb3VyY2VzGAEgAygLMhouc2FtZXdpc2UudjEuU291cmNlQ29sdW1ucxIPCgdyZXF1ZXN0GAIgAygJEhAKCGZlYXR1cmVzGAMgAygJEhAKCGVudGl0aWVzGAQgAygJEhgKEHVzZWRfYnlfZmVhdHVyZXMYBSADKAkSGAoQdXNlZF9ieV9zZXJ2aWNlcxgGIAMoCRIOCgZtb2RlbHMYByADKAkiMAoNU291cmNlQ29sdW1ucxIOCgZzb3VyY2UYASABKAkSDwoHY29sdW1ucxgCIAMoCSISChBMaXN0Vmlld3NSZXF1ZXN0IjUKEUxpc3RWaWV3c1Jlc3BvbnNlEiAKBXZpZXdzGAEgAygLMhEuc2FtZXdpc2UudjEuVmlldyL6AQoEVmlldxIMCgRuYW1lGAEgASgJEhEKCW9uX2RlbWFuZBgCIAEoCBIOCgZlbnRpdHkYAyABKAkSDgoGc291cmNlGAQgASgJEhMKC2Rlc2NyaXB0aW9uGAUgASgJEg0KBW93bmVyGAYgASgJEikKBHRhZ3MYByADKAsyGy5zYW1ld2lzZS52MS5WaWV3LlRhZ3NFbnRyeRIPCgd2ZXJzaW9uGAggASgNEiQKCGZlYXR1cmVzGAkgAygLMhIuc2FtZXdpc2UudjEuRmllbGQaKwoJVGFnc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiFQoTTGlzdFNlcnZpY2VzUmVxdWVzdCI+ChRMaXN0U2VydmljZXNSZXNwb25zZRImCghzZXJ2aWNlcxgBIAMoCzIULnNhbWV3aXNlLnYxLlNlcnZpY2UiJAoRR2V0U2VydmljZVJlcXVlc3QSDwoHc2VydmljZRgBIAEoCSI7ChJHZXRTZXJ2aWNlUmVzcG9uc2USJQoHc2VydmljZRgBIAEoCzIULnNhbWV3aXNlLnYxLlNlcnZpY2Ui2QEKB1NlcnZpY2USDAoEbmFtZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgNEg8KB2N1cnJlbnQYAyABKAgSDQoFbW9kZWwYBCABKAkSEwoLZGVzY3JpcHRpb24YBSABKAkSDQoFb3duZXIYBiABKAkSIAoEa2V5cxgHIAMoCzISLnNhbWV3aXNlLnYxLkZpZWxkEiMKB3JlcXVlc3QYCCADKAsyEi5zYW1ld2lzZS52MS5GaWVsZBIkCghmZWF0dXJlcxgJIAMoCzISLnNhbWV3aXNlLnYxLkZpZWxkMsQDCg9SZWdpc3RyeVNlcnZpY2USXgoOU2VhcmNoRmVhdHVyZXMSIi5zYW1ld2lzZS52MS5TZWFyY2hGZWF0dXJlc1JlcXVlc3QaIy5zYW1ld2lzZS52MS5TZWFyY2hGZWF0dXJlc1Jlc3BvbnNlIgOQAgESUgoKR2V0RmVhdHVyZRIeLnNhbWV3aXNlLnYxLkdldEZlYXR1cmVSZXF1ZXN0Gh8uc2FtZXdpc2UudjEuR2V0RmVhdHVyZVJlc3BvbnNlIgOQAgESTwoJTGlzdFZpZXdzEh0uc2FtZXdpc2UudjEuTGlzdFZpZXdzUmVxdWVzdBoeLnNhbWV3aXNlLnYxLkxpc3RWaWV3c1Jlc3BvbnNlIgOQAgESWAoMTGlzdFNlcnZpY2VzEiAuc2FtZXdpc2UudjEuTGlzdFNlcnZpY2VzUmVxdWVzdBohLnNhbWV3aXNlLnYxLkxpc3RTZXJ2aWNlc1Jlc3BvbnNlIgOQAgESUgoKR2V0U2VydmljZRIeLnNhbWV3aXNlLnYxLkdldFNlcnZpY2VSZXF1ZXN0Gh8uc2FtZXdpc2UudjEuR2V0U2VydmljZVJlc3BvbnNlIgOQAgFiBnByb3RvMw',
-  );
+export const file_samewise_v1_registry: GenFile = /*@__PURE__*/
+  fileDesc("ChpzYW1ld2lzZS92MS9yZWdpc3RyeS5wcm90bxILc2FtZXdpc2UudjEi4QEKB0ZlYXR1cmUSCwoDcmVmGAEgASgJEgwKBHZpZXcYAiABKAkSDAoEbmFtZRgDIAEoCRIOCgZlbnRpdHkYBCABKAkSDQoFZHR5cGUYBSABKAkSEwoLZGVzY3JpcHRpb24YBiABKAkSDQoFb3duZXIYByABKAkSLAoEdGFncxgIIAMoCzIeLnNhbWV3aXNlLnYxLkZlYXR1cmUuVGFnc0VudHJ5Eg8KB3ZlcnNpb24YCSABKA0aKwoJVGFnc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiJAoFRmllbGQSDAoEbmFtZRgBIAEoCRINCgVkdHlwZRgCIAEoCSJhChVTZWFyY2hGZWF0dXJlc1JlcXVlc3QSDQoFcXVlcnkYASABKAkSDgoGZW50aXR5GAIgASgJEg0KBW93bmVyGAMgASgJEgsKA3RhZxgEIAEoCRINCgVsaW1pdBgFIAEoDSJAChZTZWFyY2hGZWF0dXJlc1Jlc3BvbnNlEiYKCGZlYXR1cmVzGAEgAygLMhQuc2FtZXdpc2UudjEuRmVhdHVyZSIgChFHZXRGZWF0dXJlUmVxdWVzdBILCgNyZWYYASABKAkiewoSR2V0RmVhdHVyZVJlc3BvbnNlEiUKB2ZlYXR1cmUYASABKAsyFC5zYW1ld2lzZS52MS5GZWF0dXJlEhcKD2RlZmluaXRpb25fanNvbhgCIAEoCRIlCgdsaW5lYWdlGAMgASgLMhQuc2FtZXdpc2UudjEuTGluZWFnZSKvAQoHTGluZWFnZRIrCgdzb3VyY2VzGAEgAygLMhouc2FtZXdpc2UudjEuU291cmNlQ29sdW1ucxIPCgdyZXF1ZXN0GAIgAygJEhAKCGZlYXR1cmVzGAMgAygJEhAKCGVudGl0aWVzGAQgAygJEhgKEHVzZWRfYnlfZmVhdHVyZXMYBSADKAkSGAoQdXNlZF9ieV9zZXJ2aWNlcxgGIAMoCRIOCgZtb2RlbHMYByADKAkiMAoNU291cmNlQ29sdW1ucxIOCgZzb3VyY2UYASABKAkSDwoHY29sdW1ucxgCIAMoCSISChBMaXN0Vmlld3NSZXF1ZXN0IjUKEUxpc3RWaWV3c1Jlc3BvbnNlEiAKBXZpZXdzGAEgAygLMhEuc2FtZXdpc2UudjEuVmlldyL6AQoEVmlldxIMCgRuYW1lGAEgASgJEhEKCW9uX2RlbWFuZBgCIAEoCBIOCgZlbnRpdHkYAyABKAkSDgoGc291cmNlGAQgASgJEhMKC2Rlc2NyaXB0aW9uGAUgASgJEg0KBW93bmVyGAYgASgJEikKBHRhZ3MYByADKAsyGy5zYW1ld2lzZS52MS5WaWV3LlRhZ3NFbnRyeRIPCgd2ZXJzaW9uGAggASgNEiQKCGZlYXR1cmVzGAkgAygLMhIuc2FtZXdpc2UudjEuRmllbGQaKwoJVGFnc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiFQoTTGlzdFNlcnZpY2VzUmVxdWVzdCI+ChRMaXN0U2VydmljZXNSZXNwb25zZRImCghzZXJ2aWNlcxgBIAMoCzIULnNhbWV3aXNlLnYxLlNlcnZpY2UiJAoRR2V0U2VydmljZVJlcXVlc3QSDwoHc2VydmljZRgBIAEoCSI7ChJHZXRTZXJ2aWNlUmVzcG9uc2USJQoHc2VydmljZRgBIAEoCzIULnNhbWV3aXNlLnYxLlNlcnZpY2Ui2QEKB1NlcnZpY2USDAoEbmFtZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgNEg8KB2N1cnJlbnQYAyABKAgSDQoFbW9kZWwYBCABKAkSEwoLZGVzY3JpcHRpb24YBSABKAkSDQoFb3duZXIYBiABKAkSIAoEa2V5cxgHIAMoCzISLnNhbWV3aXNlLnYxLkZpZWxkEiMKB3JlcXVlc3QYCCADKAsyEi5zYW1ld2lzZS52MS5GaWVsZBIkCghmZWF0dXJlcxgJIAMoCzISLnNhbWV3aXNlLnYxLkZpZWxkMsQDCg9SZWdpc3RyeVNlcnZpY2USXgoOU2VhcmNoRmVhdHVyZXMSIi5zYW1ld2lzZS52MS5TZWFyY2hGZWF0dXJlc1JlcXVlc3QaIy5zYW1ld2lzZS52MS5TZWFyY2hGZWF0dXJlc1Jlc3BvbnNlIgOQAgESUgoKR2V0RmVhdHVyZRIeLnNhbWV3aXNlLnYxLkdldEZlYXR1cmVSZXF1ZXN0Gh8uc2FtZXdpc2UudjEuR2V0RmVhdHVyZVJlc3BvbnNlIgOQAgESTwoJTGlzdFZpZXdzEh0uc2FtZXdpc2UudjEuTGlzdFZpZXdzUmVxdWVzdBoeLnNhbWV3aXNlLnYxLkxpc3RWaWV3c1Jlc3BvbnNlIgOQAgESWAoMTGlzdFNlcnZpY2VzEiAuc2FtZXdpc2UudjEuTGlzdFNlcnZpY2VzUmVxdWVzdBohLnNhbWV3aXNlLnYxLkxpc3RTZXJ2aWNlc1Jlc3BvbnNlIgOQAgESUgoKR2V0U2VydmljZRIeLnNhbWV3aXNlLnYxLkdldFNlcnZpY2VSZXF1ZXN0Gh8uc2FtZXdpc2UudjEuR2V0U2VydmljZVJlc3BvbnNlIgOQAgFiBnByb3RvMw");
 
 /**
  * A feature as the current definitions have it.
  *
  * @generated from message samewise.v1.Feature
  */
-export type Feature = Message<'samewise.v1.Feature'> & {
+export type Feature = Message<"samewise.v1.Feature"> & {
   /**
    * `view:feature`.
    *
@@ -83,8 +80,7 @@ export type Feature = Message<'samewise.v1.Feature'> & {
  * Describes the message samewise.v1.Feature.
  * Use `create(FeatureSchema)` to create a new message.
  */
-export const FeatureSchema: GenMessage<Feature> =
-  /*@__PURE__*/
+export const FeatureSchema: GenMessage<Feature> = /*@__PURE__*/
   messageDesc(file_samewise_v1_registry, 0);
 
 /**
@@ -92,7 +88,7 @@ export const FeatureSchema: GenMessage<Feature> =
  *
  * @generated from message samewise.v1.Field
  */
-export type Field = Message<'samewise.v1.Field'> & {
+export type Field = Message<"samewise.v1.Field"> & {
   /**
    * @generated from field: string name = 1;
    */
@@ -110,8 +106,7 @@ export type Field = Message<'samewise.v1.Field'> & {
  * Describes the message samewise.v1.Field.
  * Use `create(FieldSchema)` to create a new message.
  */
-export const FieldSchema: GenMessage<Field> =
-  /*@__PURE__*/
+export const FieldSchema: GenMessage<Field> = /*@__PURE__*/
   messageDesc(file_samewise_v1_registry, 1);
 
 /**
@@ -119,7 +114,7 @@ export const FieldSchema: GenMessage<Field> =
  *
  * @generated from message samewise.v1.SearchFeaturesRequest
  */
-export type SearchFeaturesRequest = Message<'samewise.v1.SearchFeaturesRequest'> & {
+export type SearchFeaturesRequest = Message<"samewise.v1.SearchFeaturesRequest"> & {
   /**
    * Words, of which beginnings count. Empty: all features.
    *
@@ -160,8 +155,7 @@ export type SearchFeaturesRequest = Message<'samewise.v1.SearchFeaturesRequest'>
  * Describes the message samewise.v1.SearchFeaturesRequest.
  * Use `create(SearchFeaturesRequestSchema)` to create a new message.
  */
-export const SearchFeaturesRequestSchema: GenMessage<SearchFeaturesRequest> =
-  /*@__PURE__*/
+export const SearchFeaturesRequestSchema: GenMessage<SearchFeaturesRequest> = /*@__PURE__*/
   messageDesc(file_samewise_v1_registry, 2);
 
 /**
@@ -169,7 +163,7 @@ export const SearchFeaturesRequestSchema: GenMessage<SearchFeaturesRequest> =
  *
  * @generated from message samewise.v1.SearchFeaturesResponse
  */
-export type SearchFeaturesResponse = Message<'samewise.v1.SearchFeaturesResponse'> & {
+export type SearchFeaturesResponse = Message<"samewise.v1.SearchFeaturesResponse"> & {
   /**
    * Best first; without words by reference.
    *
@@ -182,8 +176,7 @@ export type SearchFeaturesResponse = Message<'samewise.v1.SearchFeaturesResponse
  * Describes the message samewise.v1.SearchFeaturesResponse.
  * Use `create(SearchFeaturesResponseSchema)` to create a new message.
  */
-export const SearchFeaturesResponseSchema: GenMessage<SearchFeaturesResponse> =
-  /*@__PURE__*/
+export const SearchFeaturesResponseSchema: GenMessage<SearchFeaturesResponse> = /*@__PURE__*/
   messageDesc(file_samewise_v1_registry, 3);
 
 /**
@@ -191,7 +184,7 @@ export const SearchFeaturesResponseSchema: GenMessage<SearchFeaturesResponse> =
  *
  * @generated from message samewise.v1.GetFeatureRequest
  */
-export type GetFeatureRequest = Message<'samewise.v1.GetFeatureRequest'> & {
+export type GetFeatureRequest = Message<"samewise.v1.GetFeatureRequest"> & {
   /**
    * `view:feature`.
    *
@@ -204,8 +197,7 @@ export type GetFeatureRequest = Message<'samewise.v1.GetFeatureRequest'> & {
  * Describes the message samewise.v1.GetFeatureRequest.
  * Use `create(GetFeatureRequestSchema)` to create a new message.
  */
-export const GetFeatureRequestSchema: GenMessage<GetFeatureRequest> =
-  /*@__PURE__*/
+export const GetFeatureRequestSchema: GenMessage<GetFeatureRequest> = /*@__PURE__*/
   messageDesc(file_samewise_v1_registry, 4);
 
 /**
@@ -213,7 +205,7 @@ export const GetFeatureRequestSchema: GenMessage<GetFeatureRequest> =
  *
  * @generated from message samewise.v1.GetFeatureResponse
  */
-export type GetFeatureResponse = Message<'samewise.v1.GetFeatureResponse'> & {
+export type GetFeatureResponse = Message<"samewise.v1.GetFeatureResponse"> & {
   /**
    * @generated from field: samewise.v1.Feature feature = 1;
    */
@@ -236,8 +228,7 @@ export type GetFeatureResponse = Message<'samewise.v1.GetFeatureResponse'> & {
  * Describes the message samewise.v1.GetFeatureResponse.
  * Use `create(GetFeatureResponseSchema)` to create a new message.
  */
-export const GetFeatureResponseSchema: GenMessage<GetFeatureResponse> =
-  /*@__PURE__*/
+export const GetFeatureResponseSchema: GenMessage<GetFeatureResponse> = /*@__PURE__*/
   messageDesc(file_samewise_v1_registry, 5);
 
 /**
@@ -245,7 +236,7 @@ export const GetFeatureResponseSchema: GenMessage<GetFeatureResponse> =
  *
  * @generated from message samewise.v1.Lineage
  */
-export type Lineage = Message<'samewise.v1.Lineage'> & {
+export type Lineage = Message<"samewise.v1.Lineage"> & {
   /**
    * Columns that it is computed from, by source.
    *
@@ -298,8 +289,7 @@ export type Lineage = Message<'samewise.v1.Lineage'> & {
  * Describes the message samewise.v1.Lineage.
  * Use `create(LineageSchema)` to create a new message.
  */
-export const LineageSchema: GenMessage<Lineage> =
-  /*@__PURE__*/
+export const LineageSchema: GenMessage<Lineage> = /*@__PURE__*/
   messageDesc(file_samewise_v1_registry, 6);
 
 /**
@@ -307,7 +297,7 @@ export const LineageSchema: GenMessage<Lineage> =
  *
  * @generated from message samewise.v1.SourceColumns
  */
-export type SourceColumns = Message<'samewise.v1.SourceColumns'> & {
+export type SourceColumns = Message<"samewise.v1.SourceColumns"> & {
   /**
    * @generated from field: string source = 1;
    */
@@ -323,21 +313,20 @@ export type SourceColumns = Message<'samewise.v1.SourceColumns'> & {
  * Describes the message samewise.v1.SourceColumns.
  * Use `create(SourceColumnsSchema)` to create a new message.
  */
-export const SourceColumnsSchema: GenMessage<SourceColumns> =
-  /*@__PURE__*/
+export const SourceColumnsSchema: GenMessage<SourceColumns> = /*@__PURE__*/
   messageDesc(file_samewise_v1_registry, 7);
 
 /**
  * @generated from message samewise.v1.ListViewsRequest
  */
-export type ListViewsRequest = Message<'samewise.v1.ListViewsRequest'> & {};
+export type ListViewsRequest = Message<"samewise.v1.ListViewsRequest"> & {
+};
 
 /**
  * Describes the message samewise.v1.ListViewsRequest.
  * Use `create(ListViewsRequestSchema)` to create a new message.
  */
-export const ListViewsRequestSchema: GenMessage<ListViewsRequest> =
-  /*@__PURE__*/
+export const ListViewsRequestSchema: GenMessage<ListViewsRequest> = /*@__PURE__*/
   messageDesc(file_samewise_v1_registry, 8);
 
 /**
@@ -345,7 +334,7 @@ export const ListViewsRequestSchema: GenMessage<ListViewsRequest> =
  *
  * @generated from message samewise.v1.ListViewsResponse
  */
-export type ListViewsResponse = Message<'samewise.v1.ListViewsResponse'> & {
+export type ListViewsResponse = Message<"samewise.v1.ListViewsResponse"> & {
   /**
    * By name.
    *
@@ -358,8 +347,7 @@ export type ListViewsResponse = Message<'samewise.v1.ListViewsResponse'> & {
  * Describes the message samewise.v1.ListViewsResponse.
  * Use `create(ListViewsResponseSchema)` to create a new message.
  */
-export const ListViewsResponseSchema: GenMessage<ListViewsResponse> =
-  /*@__PURE__*/
+export const ListViewsResponseSchema: GenMessage<ListViewsResponse> = /*@__PURE__*/
   messageDesc(file_samewise_v1_registry, 9);
 
 /**
@@ -367,7 +355,7 @@ export const ListViewsResponseSchema: GenMessage<ListViewsResponse> =
  *
  * @generated from message samewise.v1.View
  */
-export type View = Message<'samewise.v1.View'> & {
+export type View = Message<"samewise.v1.View"> & {
   /**
    * @generated from field: string name = 1;
    */
@@ -424,21 +412,20 @@ export type View = Message<'samewise.v1.View'> & {
  * Describes the message samewise.v1.View.
  * Use `create(ViewSchema)` to create a new message.
  */
-export const ViewSchema: GenMessage<View> =
-  /*@__PURE__*/
+export const ViewSchema: GenMessage<View> = /*@__PURE__*/
   messageDesc(file_samewise_v1_registry, 10);
 
 /**
  * @generated from message samewise.v1.ListServicesRequest
  */
-export type ListServicesRequest = Message<'samewise.v1.ListServicesRequest'> & {};
+export type ListServicesRequest = Message<"samewise.v1.ListServicesRequest"> & {
+};
 
 /**
  * Describes the message samewise.v1.ListServicesRequest.
  * Use `create(ListServicesRequestSchema)` to create a new message.
  */
-export const ListServicesRequestSchema: GenMessage<ListServicesRequest> =
-  /*@__PURE__*/
+export const ListServicesRequestSchema: GenMessage<ListServicesRequest> = /*@__PURE__*/
   messageDesc(file_samewise_v1_registry, 11);
 
 /**
@@ -446,7 +433,7 @@ export const ListServicesRequestSchema: GenMessage<ListServicesRequest> =
  *
  * @generated from message samewise.v1.ListServicesResponse
  */
-export type ListServicesResponse = Message<'samewise.v1.ListServicesResponse'> & {
+export type ListServicesResponse = Message<"samewise.v1.ListServicesResponse"> & {
   /**
    * By name and version.
    *
@@ -459,8 +446,7 @@ export type ListServicesResponse = Message<'samewise.v1.ListServicesResponse'> &
  * Describes the message samewise.v1.ListServicesResponse.
  * Use `create(ListServicesResponseSchema)` to create a new message.
  */
-export const ListServicesResponseSchema: GenMessage<ListServicesResponse> =
-  /*@__PURE__*/
+export const ListServicesResponseSchema: GenMessage<ListServicesResponse> = /*@__PURE__*/
   messageDesc(file_samewise_v1_registry, 12);
 
 /**
@@ -468,7 +454,7 @@ export const ListServicesResponseSchema: GenMessage<ListServicesResponse> =
  *
  * @generated from message samewise.v1.GetServiceRequest
  */
-export type GetServiceRequest = Message<'samewise.v1.GetServiceRequest'> & {
+export type GetServiceRequest = Message<"samewise.v1.GetServiceRequest"> & {
   /**
    * `name` for its current version, or `name@version`.
    *
@@ -481,8 +467,7 @@ export type GetServiceRequest = Message<'samewise.v1.GetServiceRequest'> & {
  * Describes the message samewise.v1.GetServiceRequest.
  * Use `create(GetServiceRequestSchema)` to create a new message.
  */
-export const GetServiceRequestSchema: GenMessage<GetServiceRequest> =
-  /*@__PURE__*/
+export const GetServiceRequestSchema: GenMessage<GetServiceRequest> = /*@__PURE__*/
   messageDesc(file_samewise_v1_registry, 13);
 
 /**
@@ -490,7 +475,7 @@ export const GetServiceRequestSchema: GenMessage<GetServiceRequest> =
  *
  * @generated from message samewise.v1.GetServiceResponse
  */
-export type GetServiceResponse = Message<'samewise.v1.GetServiceResponse'> & {
+export type GetServiceResponse = Message<"samewise.v1.GetServiceResponse"> & {
   /**
    * @generated from field: samewise.v1.Service service = 1;
    */
@@ -501,8 +486,7 @@ export type GetServiceResponse = Message<'samewise.v1.GetServiceResponse'> & {
  * Describes the message samewise.v1.GetServiceResponse.
  * Use `create(GetServiceResponseSchema)` to create a new message.
  */
-export const GetServiceResponseSchema: GenMessage<GetServiceResponse> =
-  /*@__PURE__*/
+export const GetServiceResponseSchema: GenMessage<GetServiceResponse> = /*@__PURE__*/
   messageDesc(file_samewise_v1_registry, 14);
 
 /**
@@ -510,7 +494,7 @@ export const GetServiceResponseSchema: GenMessage<GetServiceResponse> =
  *
  * @generated from message samewise.v1.Service
  */
-export type Service = Message<'samewise.v1.Service'> & {
+export type Service = Message<"samewise.v1.Service"> & {
   /**
    * @generated from field: string name = 1;
    */
@@ -571,8 +555,7 @@ export type Service = Message<'samewise.v1.Service'> & {
  * Describes the message samewise.v1.Service.
  * Use `create(ServiceSchema)` to create a new message.
  */
-export const ServiceSchema: GenMessage<Service> =
-  /*@__PURE__*/
+export const ServiceSchema: GenMessage<Service> = /*@__PURE__*/
   messageDesc(file_samewise_v1_registry, 15);
 
 /**
@@ -587,48 +570,50 @@ export const RegistryService: GenService<{
    * @generated from rpc samewise.v1.RegistryService.SearchFeatures
    */
   searchFeatures: {
-    methodKind: 'unary';
+    methodKind: "unary";
     input: typeof SearchFeaturesRequestSchema;
     output: typeof SearchFeaturesResponseSchema;
-  };
+  },
   /**
    * One feature, with what it is made from and who uses it.
    *
    * @generated from rpc samewise.v1.RegistryService.GetFeature
    */
   getFeature: {
-    methodKind: 'unary';
+    methodKind: "unary";
     input: typeof GetFeatureRequestSchema;
     output: typeof GetFeatureResponseSchema;
-  };
+  },
   /**
    * All feature views and on-demand views, with their features.
    *
    * @generated from rpc samewise.v1.RegistryService.ListViews
    */
   listViews: {
-    methodKind: 'unary';
+    methodKind: "unary";
     input: typeof ListViewsRequestSchema;
     output: typeof ListViewsResponseSchema;
-  };
+  },
   /**
    * All feature services, in all versions that are kept.
    *
    * @generated from rpc samewise.v1.RegistryService.ListServices
    */
   listServices: {
-    methodKind: 'unary';
+    methodKind: "unary";
     input: typeof ListServicesRequestSchema;
     output: typeof ListServicesResponseSchema;
-  };
+  },
   /**
    * One feature service.
    *
    * @generated from rpc samewise.v1.RegistryService.GetService
    */
   getService: {
-    methodKind: 'unary';
+    methodKind: "unary";
     input: typeof GetServiceRequestSchema;
     output: typeof GetServiceResponseSchema;
-  };
-}> = /*@__PURE__*/ serviceDesc(file_samewise_v1_registry, 0);
+  },
+}> = /*@__PURE__*/
+  serviceDesc(file_samewise_v1_registry, 0);
+

@@ -4,25 +4,22 @@
 // @generated from file samewise/v1/training.proto (package samewise.v1, syntax proto3)
 /* eslint-disable */
 
-import type { Message } from '@bufbuild/protobuf';
-import type { GenFile, GenMessage, GenService } from '@bufbuild/protobuf/codegenv2';
-import { fileDesc, messageDesc, serviceDesc } from '@bufbuild/protobuf/codegenv2';
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file samewise/v1/training.proto.
  */
-export const file_samewise_v1_training: GenFile =
-  /*@__PURE__*/
-  fileDesc(
-    'ChpzYW1ld2lzZS92MS90cmFpbmluZy5wcm90bxILc2FtZXdpc2UudjEiWQoVR2V0VHJhaW5pbmdTZXRSZXF1ZXN0EjAKB29wdGlvbnMYASABKAsyHy5zYW1ld2lzZS52MS5UcmFpbmluZ1NldE9wdGlvbnMSDgoGbGFiZWxzGAIgASgMIjgKElRyYWluaW5nU2V0T3B0aW9ucxIPCgdzZXJ2aWNlGAEgASgJEhEKCWF0X2NvbHVtbhgCIAEoCSI7ChZHZXRUcmFpbmluZ1NldFJlc3BvbnNlEhMKC21hbmlmZXN0X2lkGAEgASgJEgwKBHJvd3MYAiABKAwycAoPVHJhaW5pbmdTZXJ2aWNlEl0KDkdldFRyYWluaW5nU2V0EiIuc2FtZXdpc2UudjEuR2V0VHJhaW5pbmdTZXRSZXF1ZXN0GiMuc2FtZXdpc2UudjEuR2V0VHJhaW5pbmdTZXRSZXNwb25zZSgBMAFiBnByb3RvMw',
-  );
+export const file_samewise_v1_training: GenFile = /*@__PURE__*/
+  fileDesc("ChpzYW1ld2lzZS92MS90cmFpbmluZy5wcm90bxILc2FtZXdpc2UudjEiWQoVR2V0VHJhaW5pbmdTZXRSZXF1ZXN0EjAKB29wdGlvbnMYASABKAsyHy5zYW1ld2lzZS52MS5UcmFpbmluZ1NldE9wdGlvbnMSDgoGbGFiZWxzGAIgASgMIqYBChJUcmFpbmluZ1NldE9wdGlvbnMSEQoHc2VydmljZRgBIAEoCUgAEhIKCGZlYXR1cmVzGAIgASgJSAASEQoJYXRfY29sdW1uGAMgASgJEg8KB3Rocm91Z2gYBCABKAgSKQoJa25vd2xlZGdlGAUgASgOMhYuc2FtZXdpc2UudjEuS25vd2xlZGdlEhIKCmZ1bGxfbmFtZXMYBiABKAhCBgoEd2hhdCJWChZHZXRUcmFpbmluZ1NldFJlc3BvbnNlEi4KDHRyYWluaW5nX3NldBgBIAEoCzIYLnNhbWV3aXNlLnYxLlRyYWluaW5nU2V0EgwKBHJvd3MYAiABKAwiWgoLVHJhaW5pbmdTZXQSCgoCaWQYASABKAkSEAoIbWFuaWZlc3QYAiABKAkSDAoEcm93cxgDIAEoBBINCgVieXRlcxgEIAEoBBIQCgh3YXJuaW5ncxgFIAMoCSpUCglLbm93bGVkZ2USGQoVS05PV0xFREdFX1VOU1BFQ0lGSUVEEAASEwoPS05PV0xFREdFX0ZJTkFMEAESFwoTS05PV0xFREdFX0FTX1NFUlZFRBACMnAKD1RyYWluaW5nU2VydmljZRJdCg5HZXRUcmFpbmluZ1NldBIiLnNhbWV3aXNlLnYxLkdldFRyYWluaW5nU2V0UmVxdWVzdBojLnNhbWV3aXNlLnYxLkdldFRyYWluaW5nU2V0UmVzcG9uc2UoATABYgZwcm90bzM");
 
 /**
  * The first message says what is wanted; any may hold a piece of the labels.
  *
  * @generated from message samewise.v1.GetTrainingSetRequest
  */
-export type GetTrainingSetRequest = Message<'samewise.v1.GetTrainingSetRequest'> & {
+export type GetTrainingSetRequest = Message<"samewise.v1.GetTrainingSetRequest"> & {
   /**
    * Only in the first message: what is wanted.
    *
@@ -42,8 +39,7 @@ export type GetTrainingSetRequest = Message<'samewise.v1.GetTrainingSetRequest'>
  * Describes the message samewise.v1.GetTrainingSetRequest.
  * Use `create(GetTrainingSetRequestSchema)` to create a new message.
  */
-export const GetTrainingSetRequestSchema: GenMessage<GetTrainingSetRequest> =
-  /*@__PURE__*/
+export const GetTrainingSetRequestSchema: GenMessage<GetTrainingSetRequest> = /*@__PURE__*/
   messageDesc(file_samewise_v1_training, 0);
 
 /**
@@ -51,28 +47,64 @@ export const GetTrainingSetRequestSchema: GenMessage<GetTrainingSetRequest> =
  *
  * @generated from message samewise.v1.TrainingSetOptions
  */
-export type TrainingSetOptions = Message<'samewise.v1.TrainingSetOptions'> & {
+export type TrainingSetOptions = Message<"samewise.v1.TrainingSetOptions"> & {
   /**
-   * A feature service: `name` for its current version, or `name@version`.
+   * What to add to the labels.
    *
-   * @generated from field: string service = 1;
+   * @generated from oneof samewise.v1.TrainingSetOptions.what
    */
-  service: string;
+  what: {
+    /**
+     * A feature service: `name` for its current version, or `name@version`.
+     *
+     * @generated from field: string service = 1;
+     */
+    value: string;
+    case: "service";
+  } | {
+    /**
+     * Features, as `view:feature`, separated by commas.
+     *
+     * @generated from field: string features = 2;
+     */
+    value: string;
+    case: "features";
+  } | { case: undefined; value?: undefined };
 
   /**
    * The column of the labels that says as of when each row's features are: events strictly before it count.
    *
-   * @generated from field: string at_column = 2;
+   * @generated from field: string at_column = 3;
    */
   atColumn: string;
+
+  /**
+   * Count events at exactly that time, too.
+   *
+   * @generated from field: bool through = 4;
+   */
+  through: boolean;
+
+  /**
+   * Which events count.
+   *
+   * @generated from field: samewise.v1.Knowledge knowledge = 5;
+   */
+  knowledge: Knowledge;
+
+  /**
+   * Call features of a list `view__feature` rather than `feature`.
+   *
+   * @generated from field: bool full_names = 6;
+   */
+  fullNames: boolean;
 };
 
 /**
  * Describes the message samewise.v1.TrainingSetOptions.
  * Use `create(TrainingSetOptionsSchema)` to create a new message.
  */
-export const TrainingSetOptionsSchema: GenMessage<TrainingSetOptions> =
-  /*@__PURE__*/
+export const TrainingSetOptionsSchema: GenMessage<TrainingSetOptions> = /*@__PURE__*/
   messageDesc(file_samewise_v1_training, 1);
 
 /**
@@ -80,13 +112,13 @@ export const TrainingSetOptionsSchema: GenMessage<TrainingSetOptions> =
  *
  * @generated from message samewise.v1.GetTrainingSetResponse
  */
-export type GetTrainingSetResponse = Message<'samewise.v1.GetTrainingSetResponse'> & {
+export type GetTrainingSetResponse = Message<"samewise.v1.GetTrainingSetResponse"> & {
   /**
-   * Only in the first message: names the manifest, from which the set can be built again.
+   * Only in the first message: what follows.
    *
-   * @generated from field: string manifest_id = 1;
+   * @generated from field: samewise.v1.TrainingSet training_set = 1;
    */
-  manifestId: string;
+  trainingSet?: TrainingSet | undefined;
 
   /**
    * The next bytes of the training set, an Arrow IPC stream.
@@ -100,9 +132,92 @@ export type GetTrainingSetResponse = Message<'samewise.v1.GetTrainingSetResponse
  * Describes the message samewise.v1.GetTrainingSetResponse.
  * Use `create(GetTrainingSetResponseSchema)` to create a new message.
  */
-export const GetTrainingSetResponseSchema: GenMessage<GetTrainingSetResponse> =
-  /*@__PURE__*/
+export const GetTrainingSetResponseSchema: GenMessage<GetTrainingSetResponse> = /*@__PURE__*/
   messageDesc(file_samewise_v1_training, 2);
+
+/**
+ * What was made.
+ *
+ * @generated from message samewise.v1.TrainingSet
+ */
+export type TrainingSet = Message<"samewise.v1.TrainingSet"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Name of the manifest in the server's output folder, from which `samewise rebuild` makes the same set again.
+   *
+   * @generated from field: string manifest = 2;
+   */
+  manifest: string;
+
+  /**
+   * @generated from field: uint64 rows = 3;
+   */
+  rows: bigint;
+
+  /**
+   * Length of the Arrow IPC stream.
+   *
+   * @generated from field: uint64 bytes = 4;
+   */
+  bytes: bigint;
+
+  /**
+   * What whoever trains had better know.
+   *
+   * @generated from field: repeated string warnings = 5;
+   */
+  warnings: string[];
+};
+
+/**
+ * Describes the message samewise.v1.TrainingSet.
+ * Use `create(TrainingSetSchema)` to create a new message.
+ */
+export const TrainingSetSchema: GenMessage<TrainingSet> = /*@__PURE__*/
+  messageDesc(file_samewise_v1_training, 3);
+
+/**
+ * Which events count.
+ *
+ * @generated from enum samewise.v1.Knowledge
+ */
+export const Knowledge = {
+  /**
+   * @generated from enum value: KNOWLEDGE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * All that is known now, by event time. What is meant where nothing is said.
+   *
+   * @generated from enum value: KNOWLEDGE_FINAL = 1;
+   */
+  FINAL: 1,
+
+  /**
+   * Only what had arrived before the row's time: what was served then.
+   *
+   * @generated from enum value: KNOWLEDGE_AS_SERVED = 2;
+   */
+  AS_SERVED: 2,
+} as const;
+
+/**
+ * Which events count.
+ *
+ * @generated from enum samewise.v1.Knowledge
+ */
+export type Knowledge = (typeof Knowledge)[keyof typeof Knowledge] | UnknownEnum;
+
+/**
+ * Describes the enum samewise.v1.Knowledge.
+ */
+export const KnowledgeSchema: GenEnum<Knowledge> = /*@__PURE__*/
+  enumDesc(file_samewise_v1_training, 0);
 
 /**
  * Builds training sets.
@@ -117,8 +232,10 @@ export const TrainingService: GenService<{
    * @generated from rpc samewise.v1.TrainingService.GetTrainingSet
    */
   getTrainingSet: {
-    methodKind: 'bidi_streaming';
+    methodKind: "bidi_streaming";
     input: typeof GetTrainingSetRequestSchema;
     output: typeof GetTrainingSetResponseSchema;
-  };
-}> = /*@__PURE__*/ serviceDesc(file_samewise_v1_training, 0);
+  },
+}> = /*@__PURE__*/
+  serviceDesc(file_samewise_v1_training, 0);
+

@@ -4,18 +4,15 @@
 // @generated from file samewise/v1/values.proto (package samewise.v1, syntax proto3)
 /* eslint-disable */
 
-import type { Message, UnknownEnum } from '@bufbuild/protobuf';
-import type { GenEnum, GenFile, GenMessage } from '@bufbuild/protobuf/codegenv2';
-import { enumDesc, fileDesc, messageDesc } from '@bufbuild/protobuf/codegenv2';
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file samewise/v1/values.proto.
  */
-export const file_samewise_v1_values: GenFile =
-  /*@__PURE__*/
-  fileDesc(
-    'ChhzYW1ld2lzZS92MS92YWx1ZXMucHJvdG8SC3NhbWV3aXNlLnYxIrICCgZDb2x1bW4SDAoEbmFtZRgBIAEoCRIfCgRraW5kGAIgASgOMhEuc2FtZXdpc2UudjEuS2luZBIMCgRzaXplGAMgASgNEg0KBW51bGxzGAQgASgMEg0KBWJvb2xzGAUgAygIEgwKBGludHMYBiADKBESDQoFbG9uZ3MYByADKBISDgoGZmxvYXRzGAggAygCEg8KB2RvdWJsZXMYCSADKAESDwoHc3RyaW5ncxgKIAMoCRINCgVibG9icxgLIAMoDBIPCgdsZW5ndGhzGAwgAygNEiIKBWl0ZW1zGA0gASgLMhMuc2FtZXdpc2UudjEuQ29sdW1uEiUKCHN0YXR1c2VzGA4gAygOMhMuc2FtZXdpc2UudjEuU3RhdHVzEhMKC2V2ZW50X3RpbWVzGA8gASgNIicKCkV2ZW50VGltZXMSCgoCdXMYASADKBISDQoFbnVsbHMYAiABKAwq0wEKBEtpbmQSFAoQS0lORF9VTlNQRUNJRklFRBAAEg0KCUtJTkRfQk9PTBABEg4KCktJTkRfSU5UMzIQAhIOCgpLSU5EX0lOVDY0EAMSEAoMS0lORF9GTE9BVDMyEAQSEAoMS0lORF9GTE9BVDY0EAUSDwoLS0lORF9TVFJJTkcQBhIOCgpLSU5EX0JZVEVTEAcSEgoOS0lORF9USU1FU1RBTVAQCBINCglLSU5EX0RBVEUQCRINCglLSU5EX0xJU1QQChIPCgtLSU5EX1ZFQ1RPUhALKtIBCgZTdGF0dXMSFgoSU1RBVFVTX1VOU1BFQ0lGSUVEEAASEgoOU1RBVFVTX1BSRVNFTlQQARIVChFTVEFUVVNfTlVMTF9WQUxVRRACEhQKEFNUQVRVU19OT1RfRk9VTkQQAxIaChZTVEFUVVNfT1VUU0lERV9NQVhfQUdFEAQSFAoQU1RBVFVTX0RFRkFVTFRFRBAFEhAKDFNUQVRVU19TVEFMRRAGEhQKEFNUQVRVU19USU1FRF9PVVQQBxIVChFTVEFUVVNfRkFMTEJBQ0tfMRBlYgZwcm90bzM',
-  );
+export const file_samewise_v1_values: GenFile = /*@__PURE__*/
+  fileDesc("ChhzYW1ld2lzZS92MS92YWx1ZXMucHJvdG8SC3NhbWV3aXNlLnYxIrICCgZDb2x1bW4SDAoEbmFtZRgBIAEoCRIfCgRraW5kGAIgASgOMhEuc2FtZXdpc2UudjEuS2luZBIMCgRzaXplGAMgASgNEg0KBW51bGxzGAQgASgMEg0KBWJvb2xzGAUgAygIEgwKBGludHMYBiADKBESDQoFbG9uZ3MYByADKBISDgoGZmxvYXRzGAggAygCEg8KB2RvdWJsZXMYCSADKAESDwoHc3RyaW5ncxgKIAMoCRINCgVibG9icxgLIAMoDBIPCgdsZW5ndGhzGAwgAygNEiIKBWl0ZW1zGA0gASgLMhMuc2FtZXdpc2UudjEuQ29sdW1uEiUKCHN0YXR1c2VzGA4gAygOMhMuc2FtZXdpc2UudjEuU3RhdHVzEhMKC2V2ZW50X3RpbWVzGA8gASgNIicKCkV2ZW50VGltZXMSCgoCdXMYASADKBISDQoFbnVsbHMYAiABKAwq0wEKBEtpbmQSFAoQS0lORF9VTlNQRUNJRklFRBAAEg0KCUtJTkRfQk9PTBABEg4KCktJTkRfSU5UMzIQAhIOCgpLSU5EX0lOVDY0EAMSEAoMS0lORF9GTE9BVDMyEAQSEAoMS0lORF9GTE9BVDY0EAUSDwoLS0lORF9TVFJJTkcQBhIOCgpLSU5EX0JZVEVTEAcSEgoOS0lORF9USU1FU1RBTVAQCBINCglLSU5EX0RBVEUQCRINCglLSU5EX0xJU1QQChIPCgtLSU5EX1ZFQ1RPUhALKvMCCgZTdGF0dXMSFgoSU1RBVFVTX1VOU1BFQ0lGSUVEEAASEgoOU1RBVFVTX1BSRVNFTlQQARIVChFTVEFUVVNfTlVMTF9WQUxVRRACEhQKEFNUQVRVU19OT1RfRk9VTkQQAxIaChZTVEFUVVNfT1VUU0lERV9NQVhfQUdFEAQSFAoQU1RBVFVTX0RFRkFVTFRFRBAFEhAKDFNUQVRVU19TVEFMRRAGEhQKEFNUQVRVU19USU1FRF9PVVQQBxIVChFTVEFUVVNfRkFMTEJBQ0tfMRBlEhUKEVNUQVRVU19GQUxMQkFDS18yEGYSFQoRU1RBVFVTX0ZBTExCQUNLXzMQZxIVChFTVEFUVVNfRkFMTEJBQ0tfNBBoEhUKEVNUQVRVU19GQUxMQkFDS181EGkSFQoRU1RBVFVTX0ZBTExCQUNLXzYQahIVChFTVEFUVVNfRkFMTEJBQ0tfNxBrEhUKEVNUQVRVU19GQUxMQkFDS184EGxiBnByb3RvMw");
 
 /**
  * Values of one kind, one for each row. Exactly one of the lists of values is filled, the one that the kind says; it holds
@@ -23,7 +20,7 @@ export const file_samewise_v1_values: GenFile =
  *
  * @generated from message samewise.v1.Column
  */
-export type Column = Message<'samewise.v1.Column'> & {
+export type Column = Message<"samewise.v1.Column"> & {
   /**
    * Of the feature, or of the key column or request field.
    *
@@ -135,8 +132,7 @@ export type Column = Message<'samewise.v1.Column'> & {
  * Describes the message samewise.v1.Column.
  * Use `create(ColumnSchema)` to create a new message.
  */
-export const ColumnSchema: GenMessage<Column> =
-  /*@__PURE__*/
+export const ColumnSchema: GenMessage<Column> = /*@__PURE__*/
   messageDesc(file_samewise_v1_values, 0);
 
 /**
@@ -144,7 +140,7 @@ export const ColumnSchema: GenMessage<Column> =
  *
  * @generated from message samewise.v1.EventTimes
  */
-export type EventTimes = Message<'samewise.v1.EventTimes'> & {
+export type EventTimes = Message<"samewise.v1.EventTimes"> & {
   /**
    * Microseconds since 1970-01-01T00:00:00Z; 0 where there is no event.
    *
@@ -164,8 +160,7 @@ export type EventTimes = Message<'samewise.v1.EventTimes'> & {
  * Describes the message samewise.v1.EventTimes.
  * Use `create(EventTimesSchema)` to create a new message.
  */
-export const EventTimesSchema: GenMessage<EventTimes> =
-  /*@__PURE__*/
+export const EventTimesSchema: GenMessage<EventTimes> = /*@__PURE__*/
   messageDesc(file_samewise_v1_values, 1);
 
 /**
@@ -255,7 +250,8 @@ export type Kind = (typeof Kind)[keyof typeof Kind] | UnknownEnum;
 /**
  * Describes the enum samewise.v1.Kind.
  */
-export const KindSchema: GenEnum<Kind> = /*@__PURE__*/ enumDesc(file_samewise_v1_values, 0);
+export const KindSchema: GenEnum<Kind> = /*@__PURE__*/
+  enumDesc(file_samewise_v1_values, 0);
 
 /**
  * Why a value is what it is.
@@ -318,11 +314,46 @@ export const Status = {
   TIMED_OUT: 7,
 
   /**
-   * 100 + n: the value of the nth fallback. FALLBACK_2 is 102, and so on.
+   * 100 + n: the value of the feature's nth fallback.
    *
    * @generated from enum value: STATUS_FALLBACK_1 = 101;
    */
   FALLBACK_1: 101,
+
+  /**
+   * @generated from enum value: STATUS_FALLBACK_2 = 102;
+   */
+  FALLBACK_2: 102,
+
+  /**
+   * @generated from enum value: STATUS_FALLBACK_3 = 103;
+   */
+  FALLBACK_3: 103,
+
+  /**
+   * @generated from enum value: STATUS_FALLBACK_4 = 104;
+   */
+  FALLBACK_4: 104,
+
+  /**
+   * @generated from enum value: STATUS_FALLBACK_5 = 105;
+   */
+  FALLBACK_5: 105,
+
+  /**
+   * @generated from enum value: STATUS_FALLBACK_6 = 106;
+   */
+  FALLBACK_6: 106,
+
+  /**
+   * @generated from enum value: STATUS_FALLBACK_7 = 107;
+   */
+  FALLBACK_7: 107,
+
+  /**
+   * @generated from enum value: STATUS_FALLBACK_8 = 108;
+   */
+  FALLBACK_8: 108,
 } as const;
 
 /**
@@ -335,4 +366,6 @@ export type Status = (typeof Status)[keyof typeof Status] | UnknownEnum;
 /**
  * Describes the enum samewise.v1.Status.
  */
-export const StatusSchema: GenEnum<Status> = /*@__PURE__*/ enumDesc(file_samewise_v1_values, 1);
+export const StatusSchema: GenEnum<Status> = /*@__PURE__*/
+  enumDesc(file_samewise_v1_values, 1);
+
