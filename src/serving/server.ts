@@ -17,14 +17,15 @@ import { type Explain, explainRoute } from './explain_route.ts';
 import { feastRoutes } from './feast_routes.ts';
 import type { FeatureLog } from './feature_log.ts';
 import { featuresRoutes } from './features_routes.ts';
-import { MAX_BODY_BYTES, MAX_CONNECTIONS, NODE_LIMITS } from './http_limits.ts';
+import { serveCalls } from './grpc/index.ts';
+import { KEEP_ALIVE_MS, MAX_BODY_BYTES, MAX_CONNECTIONS, NODE_LIMITS } from './http_limits.ts';
 import { parseBody } from './json.ts';
 import { Metrics } from './metrics.ts';
 import { offlineRoute } from './offline_route.ts';
 import { withFastReads } from './online_fast.ts';
 import { onlineRoute } from './online_route.ts';
 import { Operation } from './operation.ts';
-import { operationRoutes } from './operation_routes.ts';
+import { operationRoutes, readiness } from './operation_routes.ts';
 import type { BringBack } from './pages.ts';
 import type { DataRoots } from './paths.ts';
 import { RequestIds } from './request_ids.ts';
@@ -76,6 +77,9 @@ export interface ServerOptions {
   readonly refreshMs?: number;
 }
 
+/** Of connections that may speak HTTP/2. */
+const HTTP2 = { maxMessageBytes: MAX_BODY_BYTES, silentMs: 60_000, idleMs: KEEP_ALIVE_MS };
+
 /**
  * A server that is ready to listen or inject. `close()` lets requests in flight finish; the stores stay open, they belong
  * to the caller. Every refusal has the body `{error: {code, message, field?, hint?, where?}}`.
@@ -98,6 +102,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
     trainings: new Trainings({ ...options, definitions }),
   };
 
+  const closing = new AbortController();
   const app = Fastify({
     bodyLimit: MAX_BODY_BYTES,
     serverFactory: (route) => {
@@ -106,6 +111,8 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
         withFastReads(context, route, () => operation.draining),
       );
       server.maxConnections = MAX_CONNECTIONS;
+      const isReady = () => readiness(operation, context);
+      serveCalls(server, context, { ...HTTP2, requestIds, isReady }, closing.signal);
       return server;
     },
     forceCloseConnections: 'idle',
@@ -155,7 +162,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
     );
     return reply.code(404).send(errorBody(refusal, request.id));
   });
-  const operation = new Operation(context, app.server, new AbortController());
+  const operation = new Operation(context, app.server, closing);
   app.decorate('operation', operation);
   app.addHook('preClose', async () => operation.drainNow());
   await everyRoute(app, () => operation.draining);
