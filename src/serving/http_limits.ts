@@ -10,6 +10,8 @@ export const SMALL_BODY_BYTES: number = 64 << 10;
 const MAX_HEADER_BYTES = 128 << 10;
 /** Connections of one process; those beyond are closed as they come. */
 export const MAX_CONNECTIONS = 10_000;
+/** After so many requests a connection is to be made anew: so that also those that live for long spread over workers that are new. */
+export const MAX_REQUESTS_A_CONNECTION = 10_000;
 /** How long a connection may be idle between requests, in milliseconds: longer than load balancers keep theirs. */
 export const KEEP_ALIVE_MS = 72_000;
 /** How long the head of a request may take from its first byte on. */

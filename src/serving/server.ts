@@ -18,7 +18,13 @@ import { feastRoutes } from './feast_routes.ts';
 import type { FeatureLog } from './feature_log.ts';
 import { featuresRoutes } from './features_routes.ts';
 import { serveCalls } from './grpc/index.ts';
-import { KEEP_ALIVE_MS, MAX_BODY_BYTES, MAX_CONNECTIONS, NODE_LIMITS } from './http_limits.ts';
+import {
+  KEEP_ALIVE_MS,
+  MAX_BODY_BYTES,
+  MAX_CONNECTIONS,
+  MAX_REQUESTS_A_CONNECTION,
+  NODE_LIMITS,
+} from './http_limits.ts';
 import { parseBody } from './json.ts';
 import { Metrics } from './metrics.ts';
 import { offlineRoute } from './offline_route.ts';
@@ -111,6 +117,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
         withFastReads(context, route, () => operation.draining),
       );
       server.maxConnections = MAX_CONNECTIONS;
+      server.maxRequestsPerSocket = MAX_REQUESTS_A_CONNECTION;
       const isReady = () => readiness(operation, context);
       serveCalls(server, context, { ...HTTP2, requestIds, isReady }, closing.signal);
       return server;

@@ -1,7 +1,7 @@
 /** What a server is asked that it had better not be, and what holds for every answer. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { request as ask } from 'node:http';
+import { Agent, request as ask } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
@@ -249,4 +249,27 @@ test('bytes of every kind leave the server as it was', async () => {
   );
   assert.deepEqual(server.failures, []);
   assert.equal((await fetch(`${url}/readyz`)).status, 200);
+});
+
+test('a connection that was used often is made anew, at no cost to a request', async () => {
+  const { server: http } = server.app;
+  const most = http.maxRequestsPerSocket;
+  http.maxRequestsPerSocket = 3;
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const path = '/api/v1/features/online?entity=customer&id=7&features=count_1d';
+  try {
+    const seen = [];
+    for (let i = 0; i < 7; i++) {
+      const asking = ask(url + path, { agent }).end();
+      const [response] = await once(asking, 'response');
+      await response.toArray();
+      seen.push([response.statusCode, response.headers.connection]);
+    }
+    const used = [200, 'keep-alive'];
+    const last = [200, 'close'];
+    assert.deepEqual(seen, [used, used, last, used, used, last, used]);
+  } finally {
+    agent.destroy();
+    http.maxRequestsPerSocket = most;
+  }
 });
