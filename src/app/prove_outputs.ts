@@ -1,12 +1,18 @@
 /** What was answered, computed again from what the pages said: what stands in, keys of look-ups via features, on-demand features. */
 import { SamewiseError } from '../base/errors.ts';
 import { parseExactJson } from '../base/exact_json.ts';
-import { assemble, catalogOf, definitionsOf, keyColumnsOf, parseRef } from '../model/index.ts';
+import {
+  assemble,
+  catalogOf,
+  definitionsOf,
+  keyColumnsOf,
+  membersFor,
+  parseRef,
+} from '../model/index.ts';
 import type { LoggedVector } from '../offline/feature_log_contract.ts';
 import { catalogAt } from '../plan/index.ts';
 import type { Registered } from '../registry/contract.ts';
-import { resolveAsked } from '../serving/asked.ts';
-import { compileService, type ServiceProgram } from '../serving/index.ts';
+import { compileMembers, compileService, type ServiceProgram } from '../serving/index.ts';
 import { computedStatus, storedStatus } from '../serving/stand_in.ts';
 import type { Batch } from '../types/batch.ts';
 import { columnOf, scalarAt } from '../types/column.ts';
@@ -43,19 +49,21 @@ export class OutputProver {
     return same ? proveService(program, vector, pages) : null;
   }
 
-  /** An ad-hoc list, of the views at their versions of then. */
+  /** An ad-hoc list, of the views at their versions of then; on-demand views, which have no pages, as they are now. */
   #listOf({ refs, pages }: LoggedVector): ServiceProgram | null {
-    const views = [...new Set(refs.map((ref) => parseRef(ref).view))].map((name) => ({
-      kind: 'featureView' as const,
-      name,
-      version: pages.find(({ view }) => view === name)!.version,
-    }));
+    const views = [...new Set(refs.map((ref) => parseRef(ref).view))].map((name) => {
+      const version = pages.find(({ view }) => view === name)?.version;
+      return version === undefined
+        ? { kind: 'onDemandView' as const, name }
+        : { kind: 'featureView' as const, name, version };
+    });
     return this.#lists.getOrInsertComputed(JSON.stringify([refs, views]), () =>
       orNull(() => {
         const catalogs = views.map((view) => catalogAt(this.#registered, view));
         const catalog = catalogOf(catalogs.flatMap(definitionsOf));
-        const { entity } = catalog.featureViews[views[0]!.name]!;
-        return resolveAsked(catalog, entity, refs.join()).program;
+        // A prefix each, for features of two views may have one name.
+        const members = membersFor(catalog, refs).map((member, i) => ({ ...member, as: `m${i}` }));
+        return compileMembers(catalog, members);
       }),
     );
   }
@@ -86,8 +94,9 @@ function proveService(
   vector: LoggedVector,
   pages: readonly PageProof[],
 ): OutputDifference[] {
+  const answers = pages.map(({ values }, i) => answered(values, vector.pages[i]!.statuses));
   const looked = plan.lookups.map((lookup, i) => {
-    const { values } = pages[i]!;
+    const { values } = answers[i]!;
     const columns = lookup.dtypes.map((dtype, at) => columnOf(dtype, [values[at]!]));
     if (!lookup.tellsFound) return columns;
     const found = vector.pages[i]!.eventTimeUs === null ? 0n : 1n;
@@ -113,15 +122,28 @@ function proveService(
     });
   }
   const { columns, raw } = assemble(plan, looked, request);
-  const answers = pages.map(({ values }, i) => [{ values, statuses: vector.pages[i]!.statuses }]);
   plan.outputs.forEach(({ dtype }, i) => {
     const expected = scalarToJsonText(scalarAt(columns[i]!, 0), dtype);
     const source = sources[i]!;
     const status =
-      source.lookup < 0 ? computedStatus(raw[i]!, 0, source) : storedStatus(answers, 0, source);
+      source.lookup < 0
+        ? computedStatus(raw[i]!, 0, source)
+        : storedStatus(
+            answers.map((answer) => [answer]),
+            0,
+            source,
+          );
     out.push(...differs(vector, i, expected, status));
   });
   return out;
+}
+
+/** What a page answered: the values that it has, but for those that were withheld. */
+function answered(
+  values: PageProof['values'],
+  statuses: LoggedVector['pages'][number]['statuses'],
+) {
+  return { statuses, values: values.map((value, i) => (statuses[i] === 'STALE' ? null : value)) };
 }
 
 /** What was asked, in its types; null if that is not what it says. */

@@ -309,14 +309,20 @@ interface Answer {
 function isSame(answer: Answer, page: LoggedPage): boolean {
   return (
     answer.eventTimeUs === page.eventTimeUs &&
-    answer.texts.every((text, i) => text === page.values[i]) &&
-    answer.statuses.every((status, i) => status === page.statuses[i])
+    answer.texts.every((text, i) => isWithheld(page, i) || text === page.values[i]) &&
+    answer.statuses.every((status, i) => isWithheld(page, i) || status === page.statuses[i])
   );
+}
+
+/** Because it was stale: the page had a value, and it is not known which. */
+function isWithheld({ statuses }: LoggedPage, i: number): boolean {
+  return statuses[i] === 'STALE';
 }
 
 function differencesOf(answer: Answer, page: LoggedPage): ValueDifference[] {
   const out: ValueDifference[] = [];
   page.features.forEach((feature, i) => {
+    if (isWithheld(page, i)) return;
     const [served, expected] = [page.values[i]!, answer.texts[i]!];
     if (served !== expected) out.push({ feature, served, expected });
     else if (page.statuses[i] !== answer.statuses[i])

@@ -48,9 +48,12 @@ export interface Texts {
   readonly eventTimes: string;
 }
 
-/** What an answer says of itself that is not whole, as it stands behind another field. */
-export function partialText({ partial }: Vectors): string {
-  return partial ? ',"partial":true' : '';
+/** What an answer says of itself that is not whole or not fresh, as it stands behind another field. */
+export function caveatsText({ partial, stale }: Vectors, { outputs, names }: Columns): string {
+  const lacking = partial ? ',"partial":true' : '';
+  if (stale.length === 0) return lacking;
+  const marked = names.filter((_, i) => stale.includes(outputs[i]!));
+  return `${lacking},"stale":${JSON.stringify(marked)}`;
 }
 
 /** How many values have which status. */

@@ -58,7 +58,7 @@ export class Ask {
   /**
    * The vectors of a question, at once where the store answers at once and there are few. What has not come when the deadline
    * passes is null and TIMED_OUT, and the vectors are `partial`. Throws or rejects `serving/too-many-entities`,
-   * `serving/overloaded`, and as `VectorReader.read` does.
+   * `serving/overloaded`, `serving/stale-feature`, and as `VectorReader.read` does.
    */
   vectors(question: Question): MaybePromise<Vectors> {
     const { reader, metrics, featureLog } = this.#parts;
@@ -77,8 +77,11 @@ export class Ask {
         hint: 'try again after the time that Retry-After says',
       });
     }
+    const parts = question.revision.staleness.of(program);
+    const stale = parts !== null && readUs > parts.sinceUs ? parts : null;
+    if (stale !== null && stale.refusal !== null) throw stale.refusal;
     const chosen = question.chosen ?? featureLog?.choose(rows.length) ?? [];
-    const reading = reader.begin(program, rows, readUs, chosen);
+    const reading = reader.begin(program, rows, readUs, chosen, stale);
     // Few rows of a store that answers at once need no more than this.
     const first = Math.min(rows.length, this.#rowsOfPart(program));
     const begun = reading.read(0, first);

@@ -9,6 +9,7 @@ import { type Columns, columnsOf } from './answer.ts';
 import { type Asked, namesIn, resolveAsked } from './asked.ts';
 import { RememberedAnswers } from './remembered.ts';
 import { compileMembers, type ServiceProgram } from './service_program.ts';
+import { Staleness } from './staleness.ts';
 
 /** How registered versions become catalogs; injected, because pinning is the plan's business. */
 export interface Catalogs {
@@ -34,18 +35,45 @@ export class Revision {
   readonly head: number;
   readonly registered: readonly Registered[];
   readonly catalog: Catalog;
-  /** Of plain reads, by URL. */
-  readonly remembered = new RememberedAnswers();
   readonly #catalogs: Catalogs;
   readonly #services = new Map<string, Chosen>();
   readonly #lists = new Map<string, Chosen>();
   readonly #asked = new Map<string, Asked>();
+  readonly #hasPromises: boolean;
+  #staleness: Staleness;
+  #remembered = new RememberedAnswers();
 
   constructor(head: number, registered: readonly Registered[], catalogs: Catalogs) {
     this.head = head;
     this.registered = registered;
     this.#catalogs = catalogs;
     this.catalog = catalogs.current(registered);
+    this.#staleness = new Staleness(registered, [], 0);
+    this.#hasPromises = registered.some(
+      ({ definition }) =>
+        definition.kind === 'featureView' &&
+        [definition, ...definition.features].some(({ freshnessUs }) => freshnessUs !== null),
+    );
+  }
+
+  /** Of plain reads, by URL. */
+  get remembered(): RememberedAnswers {
+    return this.#remembered;
+  }
+
+  /** Which promises of freshness were broken when the registry was last asked. */
+  get staleness(): Staleness {
+    return this.#staleness;
+  }
+
+  /** Asks how promises are kept, where there are any. */
+  async lookAtPromises(registry: Registry, clock: Clock): Promise<void> {
+    if (!this.#hasPromises) return;
+    const levels = await registry.serviceLevels();
+    const now = new Staleness(this.registered, levels, clock.nowUs());
+    // What was answered before may now be marked, withheld or refused, or be so no more.
+    if (!now.isLike(this.#staleness)) this.#remembered = new RememberedAnswers();
+    this.#staleness = now;
   }
 
   /** A service as `name` (the current version) or `name@version`. Throws `serving/unknown-service`. */
@@ -158,10 +186,13 @@ export class Definitions {
   async #load(): Promise<Revision> {
     const checkedMs = this.#clock.monotonicMs();
     const head = await this.#registry.head();
-    if (this.#revision === null || this.#revision.head !== head) {
-      this.#revision = new Revision(head, await this.#registry.load(), this.#catalogs);
-    }
+    const revision =
+      this.#revision?.head === head
+        ? this.#revision
+        : new Revision(head, await this.#registry.load(), this.#catalogs);
+    await revision.lookAtPromises(this.#registry, this.#clock);
+    this.#revision = revision;
     this.#checkedMs = checkedMs;
-    return this.#revision;
+    return revision;
   }
 }

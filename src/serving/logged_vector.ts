@@ -91,7 +91,7 @@ function namesOf(program: ServiceProgram): Pick<LoggedVector, 'features' | 'refs
 const versions = new WeakMap<readonly Registered[], ReadonlyMap<string, number>>();
 
 /** Versions of the views by the ids of their pages; where several have the same, the current one. */
-function versionsOf(registered: readonly Registered[]): ReadonlyMap<string, number> {
+export function versionsOf(registered: readonly Registered[]): ReadonlyMap<string, number> {
   return versions.getOrInsertComputed(registered, () => {
     const views = registered.filter(({ kind }) => kind === 'featureView');
     const currentLast = views.toSorted(

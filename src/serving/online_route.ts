@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer';
 import type { FastifyInstance } from 'fastify';
 import { formatInstant, type InstantUs } from '../base/time.ts';
 import type { MaybePromise } from '../online/contract.ts';
-import { partialText, rowTexts, type Tally } from './answer.ts';
+import { caveatsText, rowTexts, type Tally } from './answer.ts';
 import type { Ask, Question } from './ask.ts';
 import type { Context } from './context.ts';
 import type { Revision } from './definitions.ts';
@@ -58,7 +58,7 @@ export function readOnline(
   const key = keyFromQuery(entity, id);
   const write = (vectors: Vectors): OnlineAnswer => {
     const { values, statuses, eventTimes, tally } = rowTexts(vectors, 0, columns);
-    const text = `{"entity":${JSON.stringify(name)},"id":${keyToJson(entity, key)}${partialText(vectors)},"features":${values},"statuses":${statuses},"event_times":${eventTimes},"at":"`;
+    const text = `{"entity":${JSON.stringify(name)},"id":${keyToJson(entity, key)}${caveatsText(vectors, columns)},"features":${values},"statuses":${statuses},"event_times":${eventTimes},"at":"`;
     return { text, bytes: Buffer.byteLength(text), tally, pages: vectors.pages(0) };
   };
   const vectors = ask.vectors({ revision, program, rows: [key], readUs, ...terms });

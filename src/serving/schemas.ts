@@ -59,6 +59,13 @@ export const ReadHeaders = Type.Object({
     }),
   ),
 });
+const Stale = optional(
+  Type.Array(Type.String(), {
+    description:
+      'Features made from pages that are further behind than they promise; there only where there are any.',
+    examples: [['tx_count_1d']],
+  }),
+);
 const Partial = optional(
   Type.Boolean({ description: 'true where the deadline passed before all values came.' }),
 );
@@ -114,6 +121,7 @@ const OnlineAnswer = Type.Object(
     event_times: EventTimes,
     at: Time('The time that was read at.'),
     partial: Partial,
+    stale: Stale,
   },
   { description: 'The features of the entity.' },
 );
@@ -187,6 +195,7 @@ const VectorsAnswer = Type.Object(
     version: optional(Type.Integer({ examples: [1] })),
     at: Time('The time that was read at.'),
     partial: Partial,
+    stale: Stale,
     vectors: optional(
       Type.Array(Values('One vector.'), { description: 'In the order of `entities`; rows.' }),
     ),

@@ -23,6 +23,7 @@ import {
 } from './pages.ts';
 import type { KeyGroup, ServiceProgram } from './service_program.ts';
 import { computedStatus, storedStatus, storedValue } from './stand_in.ts';
+import { type StaleParts, withhold } from './staleness.ts';
 
 /** One entity's request: values in the order of the program's `inputs`, in their types. A null key part is an unknown entity. */
 export type RequestRow = readonly (Scalar | null)[];
@@ -33,6 +34,8 @@ export class Vectors {
   readonly rows: number;
   /** Whether some page had not come when the time was up: what depends on it is null and TIMED_OUT. */
   readonly partial: boolean;
+  /** Positions of outputs that are made from something stale, and served nevertheless. */
+  readonly stale: readonly number[];
   readonly #pages: readonly (readonly PageAnswer[])[];
   readonly #computed: Assembled | null;
 
@@ -43,10 +46,12 @@ export class Vectors {
     pages: readonly (readonly PageAnswer[])[],
     computed: Assembled | null,
     partial: boolean,
+    stale: readonly number[],
   ) {
     this.program = program;
     this.rows = rows;
     this.partial = partial;
+    this.stale = stale;
     this.#pages = pages;
     this.#computed = computed;
   }
@@ -125,19 +130,20 @@ export class VectorReader {
     readUs: InstantUs | Float64Array,
     logged: readonly number[] = [],
   ): MaybePromise<Vectors> {
-    const reading = this.begin(program, rows, readUs, logged);
+    const reading = this.begin(program, rows, readUs, logged, null);
     const whole = reading.read(0, rows.length);
     return whole instanceof Promise ? whole.then(() => reading.end()) : reading.end();
   }
 
-  /** The same in parts, for who cannot wait for all of it. */
+  /** The same in parts, for who cannot wait for all of it; what is `stale` and to be withheld is, as if it were null. */
   begin(
     program: ServiceProgram,
     rows: readonly RequestRow[],
     readUs: InstantUs | Float64Array,
     logged: readonly number[],
+    stale: StaleParts | null,
   ): VectorReading {
-    return new VectorReading(this.#store, this.#counter, program, rows, readUs, logged);
+    return new VectorReading(this.#store, this.#counter, program, rows, readUs, logged, stale);
   }
 }
 
@@ -161,6 +167,7 @@ export class VectorReading {
   readonly #rows: readonly RequestRow[];
   readonly #readUs: InstantUs | Float64Array;
   readonly #logged: readonly number[];
+  readonly #stale: StaleParts | null;
   /** By look-up, then by row: what has come. */
   readonly #pages: (PageAnswer | undefined)[][];
   #ended = false;
@@ -172,6 +179,7 @@ export class VectorReading {
     rows: readonly RequestRow[],
     readUs: InstantUs | Float64Array,
     logged: readonly number[],
+    stale: StaleParts | null,
   ) {
     this.#store = store;
     this.#counter = counter;
@@ -179,6 +187,7 @@ export class VectorReading {
     this.#rows = rows;
     this.#readUs = readUs;
     this.#logged = logged;
+    this.#stale = stale;
     this.#pages = program.plan.lookups.map(() => new Array(rows.length));
   }
 
@@ -194,7 +203,9 @@ export class VectorReading {
       for (const group of levels[at]!) this.#want(group, from, to, wanted);
       const reading = readPages(this.#store, wanted, this.#counter, (i, answer) => {
         const { lookup, row } = wanted[i]!;
-        if (!this.#ended) this.#pages[lookup]![row] = answer;
+        const withheld = this.#stale?.withheld[lookup] ?? null;
+        if (!this.#ended)
+          this.#pages[lookup]![row] = withheld === null ? answer : withhold(answer, withheld);
       });
       if (reading instanceof Promise) return reading.then(() => this.#readFrom(at + 1, from, to));
     }
@@ -215,7 +226,8 @@ export class VectorReading {
     }
     const pages = this.#pages as PageAnswer[][];
     const computed = compute(this.#program, this.#rows, pages);
-    return new Vectors(this.#program, rows, pages, computed, partial);
+    const stale = this.#stale?.outputs ?? [];
+    return new Vectors(this.#program, rows, pages, computed, partial, stale);
   }
 
   /** Adds the pages of a group, row by row; where a key part is null, puts what is said of an unknown entity at once. */

@@ -7,7 +7,7 @@ import { formatInstant } from '../base/time.ts';
 import { printDtype } from '../types/dtype.ts';
 import { scalarFromJson } from '../types/json.ts';
 import type { Scalar } from '../types/scalar.ts';
-import { type Columns, columnTexts, partialText, vectorTexts } from './answer.ts';
+import { type Columns, caveatsText, columnTexts, vectorTexts } from './answer.ts';
 import type { Context } from './context.ts';
 import type { Chosen, Revision } from './definitions.ts';
 import { missingField, unknownField } from './request_fields.ts';
@@ -41,7 +41,7 @@ export function vectorsRoute(app: FastifyInstance, { clock, definitions, ask }: 
     const extra = full === true ? `,"statuses":${statuses},"event_times":${eventTimes}` : '';
     const typed = types === true ? `,"types":${typesText(columns)}` : '';
     const of = service === null ? '' : `"service":"${service.name}","version":${service.version},`;
-    return `{${of}"at":"${formatInstant(atUs)}"${partialText(vectors)},"${name}":${values}${extra}${typed}}`;
+    return `{${of}"at":"${formatInstant(atUs)}"${caveatsText(vectors, columns)},"${name}":${values}${extra}${typed}}`;
   };
   app.post<{ Params: ServiceParams; Body: VectorsBody }>(
     '/api/v1/services/:service/vectors',
