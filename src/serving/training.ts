@@ -49,6 +49,8 @@ export interface TrainingAsked {
 export interface TrainingSet {
   readonly id: string;
   readonly rows: number;
+  /** Columns that are features: the last ones. */
+  readonly features: number;
   /** File name of the manifest in the server's output folder. */
   readonly manifest: string;
   readonly warnings: readonly string[];
@@ -134,7 +136,7 @@ export class Trainings {
     { id, path, received }: { id: string; path: string; received: string },
   ): Promise<TrainingSet> {
     const revision = await this.#parts.definitions.newest();
-    const { catalog, members, service } =
+    const { catalog, members, service, columns } =
       asked.service !== null
         ? revision.service(asked.service)
         : revision.list(asked.features ?? '', asked.fullNames);
@@ -160,7 +162,9 @@ export class Trainings {
     // The offline store keeps it as Parquet.
     if (type === 'arrow') await rm(received);
     const { rows, warnings } = result;
-    return { id, rows, warnings, manifest: basename(result.manifestPath), ...(await sent(path)) };
+    const features = columns.outputs.length;
+    const manifest = basename(result.manifestPath);
+    return { id, rows, features, warnings, manifest, ...(await sent(path)) };
   }
 }
 

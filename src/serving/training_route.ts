@@ -58,6 +58,7 @@ export function trainingRoute(app: FastifyInstance, { trainings }: Context): voi
               'x-samewise-training': made.id,
               'x-samewise-manifest': made.manifest,
               'x-samewise-rows': made.rows,
+              'x-samewise-features': made.features,
               'x-samewise-warnings': asciiJson(made.warnings),
             })
             .send(made.stream);

@@ -39,6 +39,7 @@ const HEADERS = {
   'x-samewise-training': 'Id of the training set.',
   'x-samewise-manifest': 'Its manifest in the output folder of the server, for `samewise rebuild`.',
   'x-samewise-rows': 'Rows of the answer, of which the Content-Length is known as well.',
+  'x-samewise-features': 'How many of the columns, from the last, are features.',
   'x-samewise-warnings': 'A JSON array of what one should know about it.',
 };
 

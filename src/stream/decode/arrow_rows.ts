@@ -69,9 +69,9 @@ function valueAt(chunk: Data, read: Read, index: number): unknown {
 /** How values of a chunk are read for a column of `dtype`. Throws `types/wrong-type`, and `stream/bad-arrow` if a buffer is too short. */
 function readerOf(chunk: Data, dtype: Dtype): Read {
   const { type, stride } = chunk;
+  if (DataType.isNull(type)) return () => null;
   if (chunk.nullCount > 0 && (chunk.nullBitmap?.length ?? 0) * 8 < chunk.offset + chunk.length)
     throw badArrow('a bitmap of nulls is too short');
-  if (DataType.isNull(type)) return () => null;
   if (DataType.isBool(type)) {
     const bits = atLeast(chunk, Math.ceil((chunk.offset + chunk.length) / 8)) as Uint8Array;
     return (i) => ((bits[(chunk.offset + i) >> 3]! >> ((chunk.offset + i) & 7)) & 1) === 1;
