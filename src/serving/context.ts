@@ -10,6 +10,7 @@ import type { PushEvents } from './events_route.ts';
 import type { Explain } from './explain_route.ts';
 import type { FeatureLog } from './feature_log.ts';
 import type { Metrics } from './metrics.ts';
+import type { PageSource } from './pages.ts';
 import type { DataRoots } from './paths.ts';
 import type { RequestIds } from './request_ids.ts';
 import type { Trainings } from './training.ts';
@@ -39,6 +40,8 @@ export interface Context {
   readonly offline: OfflineStore;
   readonly clock: Clock;
   readonly definitions: Definitions;
+  /** The online store, or what keeps some of its pages. */
+  readonly pages: PageSource;
   /** What every protocol reads vectors with. */
   readonly ask: Ask;
   /** What every protocol makes training sets with. */

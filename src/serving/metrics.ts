@@ -2,10 +2,11 @@
  * What the server counts, in Prometheus' text format. Counting must cost next to nothing on the hot path, so requests and
  * reads are plain additions here, and prom-client's objects are brought up to date when somebody looks.
  */
-import { Counter, collectDefaultMetrics, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { STATUSES } from '../model/missing.ts';
 import { noValues, type Tally } from './answer.ts';
 import { Durations } from './durations.ts';
+import type { PageCacheCounts } from './page_cache.ts';
 import type { PageCounter } from './pages.ts';
 
 export class Metrics implements PageCounter {
@@ -24,25 +25,15 @@ export class Metrics implements PageCounter {
   constructor() {
     const registers = [this.#registry];
     collectDefaultMetrics({ register: this.#registry });
-    const counter = (name: string, help: string, total: () => number) =>
-      new Counter({
-        name,
-        help,
-        registers,
-        collect() {
-          this.reset();
-          this.inc(total());
-        },
-      });
-    counter('samewise_vectors_read_total', 'Feature vectors answered', () => this.#vectors);
-    counter('samewise_pages_read_total', 'Entity pages looked up', () => this.#pages);
-    counter('samewise_page_bytes_read_total', 'Bytes of pages read', () => this.#pageBytes);
-    counter(
+    this.#total('samewise_vectors_read_total', 'Feature vectors answered', () => this.#vectors);
+    this.#total('samewise_pages_read_total', 'Entity pages looked up', () => this.#pages);
+    this.#total('samewise_page_bytes_read_total', 'Bytes of pages read', () => this.#pageBytes);
+    this.#total(
       'samewise_partial_answers_total',
       'Answers that lack values because the deadline of the request passed',
       () => this.#partial,
     );
-    counter(
+    this.#total(
       'samewise_overloaded_total',
       'Requests that were refused because too much was under way',
       () => this.#refused,
@@ -56,6 +47,58 @@ export class Metrics implements PageCounter {
       collect() {
         this.reset();
         for (const status of STATUSES) this.inc({ status }, values[status]);
+      },
+    });
+  }
+
+  /** A counter of what is counted elsewhere. */
+  #total(name: string, help: string, total: () => number): void {
+    new Counter({
+      name,
+      help,
+      registers: [this.#registry],
+      collect() {
+        this.reset();
+        this.inc(total());
+      },
+    });
+  }
+
+  /** Tells of a cache of pages, too. */
+  watch(counts: PageCacheCounts): void {
+    const registers = [this.#registry];
+    this.#total('samewise_page_cache_hits_total', 'Pages that were kept', () => counts.hits);
+    this.#total(
+      'samewise_page_cache_absent_hits_total',
+      'Keys that were known to have no page',
+      () => counts.absentHits,
+    );
+    this.#total('samewise_page_cache_misses_total', 'Pages that were fetched', () => counts.misses);
+    this.#total(
+      'samewise_page_cache_joined_total',
+      'Pages that were on their way already',
+      () => counts.joined,
+    );
+    this.#total(
+      'samewise_page_cache_evicted_total',
+      'Pages that made room for others',
+      () => counts.evicted,
+    );
+    new Gauge({
+      name: 'samewise_page_cache_bytes',
+      help: 'Size of the pages that are kept',
+      registers,
+      collect() {
+        this.set(counts.bytes);
+      },
+    });
+    new Gauge({
+      name: 'samewise_page_cache_oldest_answer_seconds',
+      help: 'Age of the oldest page that was answered from since the last look',
+      registers,
+      collect() {
+        this.set(counts.oldestMs / 1000);
+        counts.oldestMs = 0;
       },
     });
   }

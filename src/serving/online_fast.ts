@@ -108,7 +108,7 @@ function headerOf({ rawHeaders }: IncomingMessage, name: string): string | undef
  * that is logged or has a deadline, which is the route's.
  */
 function answerTo(
-  { online, metrics, ask, featureLog }: Context,
+  { pages, metrics, ask, featureLog }: Context,
   revision: Revision,
   request: IncomingMessage,
   readUs: InstantUs,
@@ -116,7 +116,7 @@ function answerTo(
   const { remembered } = revision;
   const url = request.url!;
   if (headerOf(request, 'x-deadline-ms') !== undefined) return null;
-  const known = remembered.find(online, url, readUs);
+  const known = remembered.find(pages, url, readUs);
   if (known !== null) {
     if (featureLog?.takes(request) === true) return null;
     metrics.pages(known.pages.length);
@@ -127,6 +127,6 @@ function answerTo(
   if (query === null || featureLog?.takes(request) === true) return null;
   const answer = readOnline(ask, revision, query, readUs, NO_TERMS);
   // A page that needs blocks is read in several turns, a small part of all.
-  if (!(answer instanceof Promise)) remembered.remember(online, url, answer, readUs);
+  if (!(answer instanceof Promise)) remembered.remember(pages, url, answer, readUs);
   return answer;
 }

@@ -47,9 +47,17 @@ const MAX_ATTEMPTS = 16;
  */
 export type BringBack = (program: ViewProgram, key: Uint8Array) => Promise<void>;
 
-/** The store that pages are read from, and what brings back those that are not in it. */
+/** Where pages come from: the store, or what keeps some of it. */
+export interface PageSource extends Pick<OnlineStore, 'versions' | 'blocks'> {
+  /** As `OnlineStore.heads`. */
+  heads(wanted: readonly PageRead[]): MaybePromise<(Head | undefined)[]>;
+  /** Fetch these anew when they are read next. */
+  forget?(keys: readonly PageKey[]): void;
+}
+
+/** Where pages are read from, and what brings back those that are not in it. */
 export interface PageStore {
-  readonly online: OnlineStore;
+  readonly online: PageSource;
   readonly bringBack: BringBack;
 }
 
@@ -128,6 +136,7 @@ async function readBlocks(
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     const fetched = await online.blocks(page, missing);
     if (fetched.includes(undefined)) {
+      online.forget?.([page]);
       const [newer] = await online.heads([page]);
       if (newer !== undefined && newer.version === head?.version) {
         throw new SamewiseError('timeline/damaged-page', 'the head names a block that is gone', {
@@ -166,6 +175,7 @@ async function readEvicted(
 ): Promise<PageAnswer> {
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     await store.bringBack(page.program, page.key);
+    store.online.forget?.([page]);
     const [head] = await store.online.heads([page]);
     if (head !== undefined && isEvicted(head.bytes)) continue;
     const answer = read(page, head, noBlock);

@@ -3,8 +3,9 @@
  * the pages, so nothing here is ever out of date; it only saves saying the same again.
  */
 import type { InstantUs } from '../base/time.ts';
-import type { OnlineStore, PageKey } from '../online/contract.ts';
+import type { PageKey } from '../online/contract.ts';
 import type { OnlineAnswer } from './online_route.ts';
+import type { PageSource } from './pages.ts';
 
 /** Characters of requests and answers in a generation; there are two. */
 const GENERATION_CHARACTERS = 8 << 20;
@@ -34,7 +35,7 @@ export class RememberedAnswers {
   readonly #askedOnce = new Int32Array(ASKED_ONCE);
 
   /** The answer to a request, if it holds for a read at `readUs`. Throws as the store does. */
-  find(online: OnlineStore, request: string, readUs: InstantUs): OnlineAnswer | null {
+  find(pages: PageSource, request: string, readUs: InstantUs): OnlineAnswer | null {
     if (this.#young.size === 0 && this.#old.size === 0) return null;
     let found = this.#young.get(request);
     if (found === undefined) {
@@ -43,14 +44,14 @@ export class RememberedAnswers {
       this.#put(request, found);
     }
     if (readUs < found.fromUs || readUs > found.untilUs) return null;
-    const versions = online.versions!(found.pages);
+    const versions = pages.versions!(found.pages);
     for (let i = 0; i < versions.length; i++) if (versions[i] !== found.versions[i]) return null;
     return found.answer;
   }
 
   /** Keeps an answer that was read at `readUs`, if it was asked for before, for a store that tells versions. */
-  remember(online: OnlineStore, request: string, answer: OnlineAnswer, readUs: InstantUs): void {
-    if (online.versions === undefined || request.length + answer.text.length > MOST_CHARACTERS)
+  remember(pages: PageSource, request: string, answer: OnlineAnswer, readUs: InstantUs): void {
+    if (pages.versions === undefined || request.length + answer.text.length > MOST_CHARACTERS)
       return;
     const hash = hashOf(request);
     const slot = hash & (ASKED_ONCE - 1);

@@ -32,6 +32,7 @@ import { withFastReads } from './online_fast.ts';
 import { onlineRoute } from './online_route.ts';
 import { Operation } from './operation.ts';
 import { operationRoutes, readiness } from './operation_routes.ts';
+import { PageCache } from './page_cache.ts';
 import type { BringBack } from './pages.ts';
 import type { DataRoots } from './paths.ts';
 import { RequestIds } from './request_ids.ts';
@@ -94,7 +95,10 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   const { registry, online, clock, catalogs } = options;
   const metrics = new Metrics();
   const featureLog = options.featureLog ?? null;
-  const reader = new VectorReader(online, metrics, options.bringBack);
+  const cache = online.versions === undefined ? new PageCache(online, clock) : null;
+  if (cache !== null) metrics.watch(cache.counts);
+  const pages = cache ?? online;
+  const reader = new VectorReader(pages, metrics, options.bringBack);
   const definitions = new Definitions(registry, catalogs, clock, options.refreshMs ?? 1000);
   const requestIds = new RequestIds(options.requestTag ?? 'r');
   const context: Context = {
@@ -103,6 +107,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
     moreMetrics: options.moreMetrics ?? (async () => ''),
     featureLog,
     metrics,
+    pages,
     definitions,
     ask: new Ask({ clock, reader, metrics, featureLog }),
     trainings: new Trainings({ ...options, definitions }),

@@ -5,7 +5,7 @@
 import { SamewiseError } from '../base/errors.ts';
 import type { InstantUs } from '../base/time.ts';
 import { type Assembled, assemble, type Status, type ViewProgram } from '../model/index.ts';
-import type { MaybePromise, OnlineStore } from '../online/contract.ts';
+import type { MaybePromise } from '../online/contract.ts';
 import type { Column } from '../types/column.ts';
 import { ColumnBuilder, columnOf, scalarAt } from '../types/column.ts';
 import { int64 } from '../types/dtype.ts';
@@ -16,6 +16,7 @@ import {
   type PageAnswer,
   type PageCounter,
   type PageRead,
+  type PageSource,
   type PageStore,
   readPages,
   timedOut,
@@ -115,7 +116,7 @@ export class VectorReader {
   readonly #counter: PageCounter;
 
   /** Without `bringBack` evicted keys are refused (`timeline/evicted-page`). */
-  constructor(online: OnlineStore, counter: PageCounter, bringBack: BringBack = refused) {
+  constructor(online: PageSource, counter: PageCounter, bringBack: BringBack = refused) {
     this.#store = { online, bringBack };
     this.#counter = counter;
   }

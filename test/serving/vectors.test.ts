@@ -153,13 +153,13 @@ test('columns say the same as rows', async () => {
 });
 
 test('all pages of a level take one round trip, however many entities', async () => {
-  for (const count of [1, 5000]) {
+  for (const count of [8, 5000]) {
     const before = server.online.roundTrips;
     const entities = Array.from({ length: count }, (_, i) => ({ customer_id: i, amount: 1 }));
     const { body } = await post('fraud', { entities });
     assert.equal(body.vectors.length, count);
     assert.equal(server.online.roundTrips - before, 2);
-    if (count > 7) assert.equal(body.vectors[7].last_ticket, BIG);
+    assert.equal(body.vectors[7].last_ticket, BIG);
   }
 });
 
