@@ -127,6 +127,8 @@ export function coded(error: unknown): SamewiseError {
         'the body’s Content-Type is not one that is read here',
         { hint: 'send Content-Type: application/json; events may be JSON lines or Arrow, too' },
       );
+    case 'FST_ERR_MAX_PARAM_LENGTH':
+      return new SamewiseError('serving/bad-request', 'a name in the path is too long');
     default:
       if (statusCode !== undefined && statusCode >= 400 && statusCode < 500)
         return new SamewiseError('serving/bad-request', message);

@@ -1,7 +1,7 @@
 /** The HTTP server, put together. It holds no definitions of its own and names no adapter; app/ hands both in. */
 import { createServer } from 'node:http';
 import swagger from '@fastify/swagger';
-import Fastify, { type FastifyInstance } from 'fastify';
+import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import type { Clock } from '../base/clock.ts';
 import { SamewiseError } from '../base/errors.ts';
 import type { OfflineStore } from '../offline/contract.ts';
@@ -140,6 +140,11 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
       },
     },
     genReqId: (request) => requestIds.of(request.headers['x-request-id']),
+    // Of a path that the router does not take; nothing else has seen the request.
+    frameworkErrors: (error, request, reply: FastifyReply) => {
+      const refusal = coded(error);
+      return reply.code(statusOf(refusal)).send(errorBody(refusal, request.id));
+    },
     clientErrorHandler(error, socket) {
       if (error.code === 'ECONNRESET' || !socket.writable) return;
       socket.end(rawRefusal(connectionRefusal(error.code)));
