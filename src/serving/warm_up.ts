@@ -1,12 +1,14 @@
 /** What a server does before it says that it is ready: so that no client is the first to wait for it. */
 import { setImmediate } from 'node:timers/promises';
+import { SamewiseError } from '../base/errors.ts';
+import type { InstantUs } from '../base/time.ts';
 import type { OnlineStore } from '../online/contract.ts';
 import { decodeKey } from '../types/key.ts';
 import type { Scalar } from '../types/scalar.ts';
 import { rowTexts } from './answer.ts';
 import type { Context } from './context.ts';
 import type { ServiceProgram } from './service_program.ts';
-import { type RequestRow, VectorReader } from './vector.ts';
+import { type RequestRow, VectorReader, type Vectors } from './vector.ts';
 
 /** Entities that are read of each service: enough that what runs for every request is compiled. */
 const READS = 300;
@@ -31,10 +33,25 @@ export async function warmUp({ clock, definitions, online }: Context): Promise<v
     const { program, columns } = revision.service(`${name}@${version}`);
     const rows = await someRows(online, program);
     for (let i = 0; i < READS && clock.monotonicMs() < untilMs; i++) {
-      const vectors = await reader.read(program, [rows[i % rows.length]!], clock.nowUs());
-      rowTexts(vectors, 0, columns);
+      const vectors = await readKept(reader, program, rows[i % rows.length]!, clock.nowUs());
+      if (vectors !== null) rowTexts(vectors, 0, columns);
       if (i % READS_A_TURN === 0) await setImmediate();
     }
+  }
+}
+
+/** Null for a key that was evicted: nothing is brought back to warm up. */
+async function readKept(
+  reader: VectorReader,
+  program: ServiceProgram,
+  row: RequestRow,
+  readUs: InstantUs,
+): Promise<Vectors | null> {
+  try {
+    return await reader.read(program, [row], readUs);
+  } catch (error) {
+    if (error instanceof SamewiseError && error.code === 'timeline/evicted-page') return null;
+    throw error;
   }
 }
 

@@ -78,3 +78,10 @@ test('a key that never comes back, and history that cannot be read, are errors',
   // Others are none the worse.
   assert.equal((await gone.app.inject(`${query}&id=${BIG}`)).statusCode, 200);
 });
+
+test('to warm up brings nothing back', async (t) => {
+  const { app, asked } = await world(async () => {});
+  t.after(() => app.close());
+  await (app as unknown as { operation: { warmUp(): Promise<void> } }).operation.warmUp();
+  assert.equal(asked(), 0);
+});
