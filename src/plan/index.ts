@@ -6,4 +6,4 @@ export { planChanges } from './changes.ts';
 export { pagesIdAt } from './pages_id.ts';
 export type { Backfill, Plan, PlannedChange, SourceFacts, Touched, Warning } from './plan.ts';
 export { planToJson, printPlan } from './print.ts';
-export { printFeature } from './readable.ts';
+export { printFallbacks, printFeature } from './readable.ts';

@@ -34,6 +34,18 @@ Each takes \`.where(condition)\` and a window: \`.over('7d')\`, \`.lifetime()\`,
 |---|---|---|---|---|
 ${aggregates.join('\n')}
 
+## What a feature may say of itself
+
+| | |
+|---|---|
+| \`.default(x)\` | Stands in for every null that nothing else stands in for. |
+| \`.orElse(a, b, …)\` | Features of other views that stand in, the first that is present, where this one is not. |
+| \`.freshness('5s')\` | How old the newest applied event may be; the view's freshness without. No part of the meaning. |
+| \`.whenStale('null')\` | What is answered while that promise is broken: \`serve\` (unless told), \`null\` or \`fail\`. No part of the meaning. |
+| \`.describe('…')\`, \`.tags({ … })\` | For people and for search. No part of the meaning. |
+
+A plain column is \`latest(column)\`, which can say all of this. What they do to answers: [serving.md](serving.md).
+
 ## Functions
 
 Null in, null out, unless it says otherwise. Nothing gives NaN: where IEEE 754 would, the result is null. Zero is always +0.

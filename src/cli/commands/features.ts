@@ -20,7 +20,7 @@ import {
   sourceOf,
   viewOf,
 } from '../../model/index.ts';
-import { currentCatalog } from '../../plan/index.ts';
+import { currentCatalog, printFallbacks } from '../../plan/index.ts';
 import type { FeatureHit } from '../../registry/contract.ts';
 import { type KeptPromise, keptPromise } from '../../serving/kept_promise.ts';
 import { command, whole, withApp } from '../command.ts';
@@ -113,8 +113,10 @@ async function show({ registry, clock }: App, out: Output, ref: string): Promise
         ['owner', view.owner],
         ['meaning', meaningOf(view, feature)],
         ['looked up', lookups.map(printLookup).join(', ')],
+        ['or else', 'expr' in feature ? '' : (printFallbacks(feature) ?? '')],
         ['default', feature.default === null ? '' : JSON.stringify(feature.default)],
         ['freshness', freshness === null ? '' : printFreshness(freshness)],
+        ['when stale', 'expr' in feature ? '' : (feature.whenStale ?? '')],
         ['entities', lineage.entities.join(', ')],
         [
           'computed from',
