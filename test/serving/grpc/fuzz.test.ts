@@ -1,6 +1,6 @@
 /** Messages that no client should send: no crash, no failure behind a refusal, no memory for what is only announced. */
 import assert from 'node:assert/strict';
-import { connect, type IncomingHttpHeaders } from 'node:http2';
+import { connect } from 'node:http2';
 import { after, before, test } from 'node:test';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
@@ -11,10 +11,9 @@ import {
 import { cases } from '../../support/cases.ts';
 import { conformance } from '../conformance/cases.ts';
 import { conformanceServer } from '../conformance/world.ts';
+import { enveloped, PATH, rawCall, STREAM_PATH } from './raw.ts';
 import { columnsOf } from './support.ts';
 
-const PATH = '/samewise.v1.FeatureService/GetOnlineFeatures';
-const STREAM = '/samewise.v1.FeatureService/StreamOnlineFeatures';
 const { cases: sound, types } = conformance();
 
 let server: Awaited<ReturnType<typeof conformanceServer>>;
@@ -30,40 +29,8 @@ after(async () => {
   await server.app.close();
 });
 
-/** Sends bytes as the body of a call over gRPC; resolves to the status and the answer's bytes. */
-function call(
-  path: string,
-  body: Uint8Array,
-  headers: Record<string, string> = {},
-): Promise<{ status: number; body: Buffer }> {
-  return new Promise((resolve, reject) => {
-    const stream = session.request({
-      ':method': 'POST',
-      ':path': path,
-      'content-type': 'application/grpc',
-      te: 'trailers',
-      ...headers,
-    });
-    const chunks: Buffer[] = [];
-    let status: string | string[] | undefined;
-    const look = (each: IncomingHttpHeaders) => {
-      status ??= each['grpc-status'];
-    };
-    stream.on('response', look);
-    stream.on('trailers', look);
-    stream.on('data', (chunk: Buffer) => chunks.push(chunk));
-    stream.on('error', reject);
-    stream.on('close', () => resolve({ status: Number(status), body: Buffer.concat(chunks) }));
-    stream.end(body);
-  });
-}
-
-function enveloped(bytes: Uint8Array, length = bytes.length, flags = 0): Buffer {
-  const head = Buffer.alloc(5);
-  head[0] = flags;
-  head.writeUInt32BE(length, 1);
-  return Buffer.concat([head, bytes]);
-}
+const call = (path: string, body: Uint8Array, headers?: Record<string, string>) =>
+  rawCall(session, path, body, headers);
 
 const messages = sound.map(({ service, request }) =>
   toBinary(
@@ -134,7 +101,7 @@ test('any bytes as the body, whatever they announce', async () => {
   await fc.assert(
     fc.asyncProperty(
       lying,
-      fc.constantFrom(PATH, STREAM),
+      fc.constantFrom(PATH, STREAM_PATH),
       async ({ message, length, flags }, path) => {
         const { status } = await call(path, enveloped(message, length, flags));
         // 12 and 13 are what the framework says of a broken protocol.
@@ -186,7 +153,7 @@ test('a message that is too long is refused, and no memory is kept for one that 
   assert.ok(process.memoryUsage().arrayBuffers - before < 64 << 20);
   const long = await call(PATH, enveloped(new Uint8Array((16 << 20) + 1)));
   assert.equal(long.status, 8);
-  const streamed = await call(STREAM, enveloped(new Uint8Array((16 << 20) + 1)));
+  const streamed = await call(STREAM_PATH, enveloped(new Uint8Array((16 << 20) + 1)));
   assert.equal(streamed.status, 8);
   // A bomb: 64 MiB of zeros in some ten thousand bytes.
   const { gzipSync } = await import('node:zlib');
