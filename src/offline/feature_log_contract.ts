@@ -2,8 +2,10 @@
  * The feature log: vectors as they were served, with what their pages had absorbed, so that `samewise prove` can compute them again
  * from history and hold them against what was answered. See docs/feature-log.md.
  */
-import type { InstantUs } from '../base/time.ts';
-import type { Status } from '../model/index.ts';
+import type { DurationUs, InstantUs } from '../base/time.ts';
+import type { BatchLocation, Status } from '../model/index.ts';
+import type { Field, Schema } from '../types/batch.ts';
+import type { FileOutput, Running } from './contract.ts';
 
 /** What one page answered. Values are JSON texts before defaults, with as many digits as they need: equal texts are equal bits. */
 export interface LoggedPage {
@@ -55,12 +57,45 @@ export interface FeatureLogRequest {
   readonly limit: number;
 }
 
+/** A training set of what was served: a row for each label, in label order. */
+export interface ServedSetRequest extends Running {
+  /** Version null: vectors of all versions. */
+  readonly service: { readonly name: string; readonly version: number | null };
+  /** The features to take, by the names and references that the vectors have them under. */
+  readonly outputs: readonly (Field & { readonly ref: string })[];
+  /** Of the service: columns that labels of `entity` have. */
+  readonly keyColumns: Schema;
+  readonly labels: BatchLocation;
+  /**
+   * `request`: the label names the request (and the place among its entities; null: the first). `entity`: the newest vector of the
+   * label's entity that was served at or before its time, and not longer than `withinUs` before.
+   */
+  readonly match:
+    | { readonly by: 'request'; readonly requestColumn: string; readonly rowColumn: string | null }
+    | { readonly by: 'entity'; readonly timeColumn: string; readonly withinUs: DurationUs };
+  readonly output: FileOutput;
+}
+
+/** What was written. */
+export interface ServedSet {
+  readonly rows: number;
+  /** Labels whose vector is in the log; the features of the others are null. */
+  readonly matched: number;
+  /** Of these, by version of the service. */
+  readonly versions: Readonly<Record<string, number>>;
+  readonly bytes: number;
+  readonly path: string;
+  readonly manifestPath: string;
+}
+
 /** Where logged vectors lie. All methods fail with coded `offline/…` errors. */
 export interface FeatureLogFiles {
   /** Adds a file of vectors for each day, whole or not at all; durable when it resolves. Gives their bytes. */
   append(vectors: readonly LoggedVector[]): Promise<number>;
   /** In the order in which they were served. */
   read(request: FeatureLogRequest): Promise<LoggedVector[]>;
+  /** Writes values as they were served beside labels. Throws `offline/no-feature-log` and `offline/bad-labels`. */
+  train(request: ServedSetRequest): Promise<ServedSet>;
   /** Removes days that ended before this. */
   forget(beforeUs: InstantUs): Promise<void>;
 }

@@ -1,8 +1,11 @@
 import { extname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { ask } from '../../app/ask.ts';
+import type { App } from '../../app/open.ts';
+import { parseDuration } from '../../base/duration.ts';
 import { SamewiseError } from '../../base/errors.ts';
 import { formatBytes, formatCount } from '../../base/numbers.ts';
+import { US_PER_MINUTE } from '../../base/time.ts';
 import type { BatchLocation } from '../../model/definitions.ts';
 import { FILE_ENDINGS, fileTypeOf } from '../../model/index.ts';
 import type { FileOutput, Knowledge, TrainingResult } from '../../offline/contract.ts';
@@ -14,7 +17,11 @@ interface TrainOptions {
   readonly service?: string;
   readonly features?: string;
   readonly labels: string;
-  readonly time: string;
+  readonly time?: string;
+  readonly fromLog?: boolean;
+  readonly requestId?: string;
+  readonly row?: string;
+  readonly within: number;
   readonly out: string;
   readonly format?: FileOutput['format'];
   readonly through?: boolean;
@@ -27,6 +34,7 @@ export function train(program: Command): void {
     command('train', 'build a training set: one row for each label, features as of its time', [
       'train --service fraud_v1 --labels labels.csv --time at --out training.parquet',
       'train --features customer_spending:avg_amount_7d --labels "labels/*.parquet" --time at --out t.csv',
+      'train --service fraud_v1 --from-log --labels outcomes.csv --request-id request_id --out served.parquet',
       'train --service fraud_v1@1 --labels "sql:select * from \'labels.csv\' where is_fraud" --time at --out t.arrow',
     ])
       .option('--service <name>', 'a feature service, or service@version')
@@ -35,7 +43,7 @@ export function train(program: Command): void {
         '--labels <where>',
         'a Parquet, CSV or JSON lines file, folder or glob, or sql:<query>',
       )
-      .requiredOption('--time <column>', 'the label column that holds the point in time')
+      .option('--time <column>', 'the label column that holds the point in time')
       .requiredOption('--out <file>', 'where the training set goes: .parquet, .csv or .arrow')
       .option('--format <format>', 'parquet, csv or arrow (default: by the name of the file)')
       .option(
@@ -47,8 +55,23 @@ export function train(program: Command): void {
         'final: all that is known now; as-served: what had arrived by then',
         'final',
       )
+      .option(
+        '--from-log',
+        'take the values that were served, from the feature log; the newest vector served to the entity by --time, or of --request-id',
+      )
+      .option('--request-id <column>', 'with --from-log: the label column that names the request')
+      .option('--row <column>', "… and the one with the place among the request's entities")
+      .option(
+        '--within <duration>',
+        'with --time: how old a vector may be',
+        parseDuration,
+        US_PER_MINUTE,
+      )
       .action((options: TrainOptions, self: Command) =>
         withApp(self, async ({ app, out, signal }) => {
+          if (options.fromLog) return trainFromLog(app, out, signal, options);
+          const { time } = options;
+          if (time === undefined) throw new SamewiseError('cli/bad-option', 'say --time');
           const what = options.service ?? options.features;
           if (what === undefined || (options.service && options.features)) {
             throw new SamewiseError('cli/bad-option', 'say --service or --features');
@@ -68,7 +91,7 @@ export function train(program: Command): void {
               members,
               service,
               labels: labelsAt(options.labels),
-              timeColumn: options.time,
+              timeColumn: time,
               through: options.through === true,
               knowledge: options.knowledge,
               output: fileOutput(options.out, options.format),
@@ -79,6 +102,57 @@ export function train(program: Command): void {
           printTraining(out, result, performance.now() - started);
         }),
       ),
+  );
+}
+
+async function trainFromLog(
+  app: App,
+  out: Output,
+  signal: AbortSignal,
+  options: TrainOptions,
+): Promise<void> {
+  const { service, requestId, row, time, within } = options;
+  if (service === undefined)
+    throw new SamewiseError('cli/bad-option', 'what was served is by service: say --service');
+  if ((requestId === undefined) === (time === undefined))
+    throw new SamewiseError('cli/bad-option', 'say --request-id or --time', {
+      hint: 'a label names its request, or its entity was served shortly before its time',
+    });
+  const { trainServed } = await import('../../app/train_served.ts');
+  const started = performance.now();
+  const progress = out.progress('train');
+  const made = await trainServed(app, service, {
+    labels: labelsAt(options.labels),
+    match:
+      requestId === undefined
+        ? { by: 'entity', timeColumn: time!, withinUs: within }
+        : { by: 'request', requestColumn: requestId, rowColumn: row ?? null },
+    output: fileOutput(options.out, options.format),
+    ...running(progress),
+    signal,
+  }).finally(() => progress.done());
+  const missing = made.rows - made.matched;
+  if (missing > 0)
+    out.note(
+      `warning: of ${formatCount(missing)} labels no vector is in the log; their features are null`,
+    );
+  const ms = performance.now() - started;
+  out.result({ ...made, missing, duration_ms: Math.round(ms) }, () =>
+    table(
+      ['what', ''],
+      [
+        ['training set', made.path],
+        ['manifest', made.manifestPath],
+        ['rows', formatCount(made.rows)],
+        ...Object.entries(made.versions).map(([version, rows]) => [
+          `served by ${service.split('@')[0]}@${version}`,
+          formatCount(rows),
+        ]),
+        ['not in the log', formatCount(missing)],
+        ['size', formatBytes(made.bytes)],
+        ['took', duration(ms)],
+      ],
+    ),
   );
 }
 

@@ -58,7 +58,7 @@ export function openFeatureLog(
   engine: Engine,
   folder: string,
   disk: Disk = machineDisk,
-): FeatureLogFiles {
+): Omit<FeatureLogFiles, 'train'> {
   return {
     append: async (vectors) => {
       const days = Map.groupBy(vectors, ({ servedUs }) => Math.floor(servedUs / US_PER_DAY));
@@ -242,6 +242,14 @@ function decode(at: (column: string) => Scalar | null): LoggedVector {
     statuses: texts('statuses') as Status[],
     pages: JSON.parse(at('pages') as string) as LoggedPage[],
   };
+}
+
+/** All files of the log, of a version that is read here. */
+export async function filesOfLog(engine: Engine, folder: string): Promise<string[]> {
+  const files = await filesSince(machineDisk, folder, 0);
+  if (files.length > 0)
+    await withConnection(engine, undefined, (connection) => checkVersions(connection, files));
+  return files;
 }
 
 /** Files of days that ended after `sinceUs`. */

@@ -9,6 +9,7 @@ import { openEngine, withConnection } from './engine.ts';
 import { estimateSource } from './estimate.ts';
 import { openFeatureLog } from './feature_log.ts';
 import { Feeds } from './feed.ts';
+import { trainFromLog } from './from_log.ts';
 import { keyedHistory } from './history.ts';
 import { machineDisk } from './history_disk.ts';
 import { openHistoryLog } from './history_log.ts';
@@ -74,7 +75,10 @@ export async function openDuckdbStore(options: DuckdbStoreOptions): Promise<Duck
   };
   return {
     historyLog: openHistoryLog({ engine, historyDir, clock, disk: machineDisk }),
-    featureLog: (folder) => openFeatureLog(engine, folder),
+    featureLog: (folder) => ({
+      ...openFeatureLog(engine, folder),
+      train: (request) => trainFromLog(context, folder, request),
+    }),
     train: (request) => train(context, request),
     rebuild: (path, output, running) => rebuild(context, path, output, running),
     verify: async (path) => {

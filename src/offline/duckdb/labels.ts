@@ -34,7 +34,8 @@ export interface Labels {
 
 export interface LabelsRequest {
   readonly labels: BatchLocation;
-  readonly timeColumn: string;
+  /** Null: labels have no time. */
+  readonly timeColumn: string | null;
   /** Key and request columns with their types. */
   readonly needed: Schema;
   readonly projectDir: string;
@@ -208,10 +209,10 @@ function labelValue(value: unknown, dtype: Dtype, where: Where): Scalar | null {
 }
 
 /** Key and request columns and the time. */
-function declaredColumns(needed: Schema, timeColumn: string): Schema {
+function declaredColumns(needed: Schema, timeColumn: string | null): Schema {
   return [
     ...needed.filter((field) => field.name !== timeColumn),
-    { name: timeColumn, dtype: timestamp },
+    ...(timeColumn === null ? [] : [{ name: timeColumn, dtype: timestamp }]),
   ];
 }
 
@@ -250,7 +251,7 @@ function missing(field: Field, columns: ReadonlyMap<string, string>): SamewiseEr
 async function check(
   connection: DuckDBConnection,
   relation: Relation,
-  timeColumn: string,
+  timeColumn: string | null,
 ): Promise<void> {
   const none = new SamewiseError('offline/bad-labels', 'a label is not right');
   const fault = await explain(connection, relation, none, {}, timeColumn);
