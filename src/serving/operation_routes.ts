@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import { SamewiseError } from '../base/errors.ts';
 import type { Context } from './context.ts';
 import type { Operation } from './operation.ts';
-import { healthSchema, metricsSchema, readySchema } from './schemas.ts';
+import { healthSchema, metricsSchema, readySchema } from './operation_schemas.ts';
 
 /** `allMetrics` is what /metrics says. */
 export function operationRoutes(

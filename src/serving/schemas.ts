@@ -575,31 +575,3 @@ function Pushed(description: string, state: string): TObject {
     { description },
   );
 }
-
-const Plain = (description: string): TObject =>
-  Type.Object({ status: Type.String({ examples: ['ok'] }) }, { description });
-
-export const healthSchema = {
-  operationId: 'health',
-  tags: ['operation'],
-  summary: 'Is the process alive',
-  description: 'Answers as long as the process does; asks nothing else.',
-  response: { 200: Plain('Alive.'), ...BAD },
-};
-
-export const readySchema = {
-  operationId: 'ready',
-  tags: ['operation'],
-  summary: 'Can requests be answered',
-  description: 'Asks the registry and the online store.',
-  response: { 200: Plain('Ready.'), ...BAD },
-};
-
-export const metricsSchema = {
-  operationId: 'metrics',
-  tags: ['operation'],
-  summary: 'Metrics',
-  description: "Counters and durations in Prometheus' text format.",
-  produces: ['text/plain'],
-  response: { 200: Type.String({ description: 'Metrics.' }), ...BAD },
-};
