@@ -11,7 +11,7 @@ import { applyHere } from '../../src/app/streams.ts';
 import { US_PER_HOUR } from '../../src/base/time.ts';
 import { cases } from '../support/cases.ts';
 import { pushRows } from './project.ts';
-import { CITIES, CUSTOMERS, type World, world } from './prove_world.ts';
+import { CITIES, CUSTOMERS, FALLING, type World, world } from './prove_world.ts';
 
 function numbers(seed: number): (below: number) => number {
   let state = seed;
@@ -52,7 +52,7 @@ async function pushSome(
 }
 
 async function randomRun(seed: number, steps: number) {
-  const here = await world();
+  const here = await world(40, FALLING);
   const { app, clock, serve, serveList } = here;
   const below = numbers(seed);
   const sent: Record<string, Record<string, unknown>[]> = {};

@@ -12,7 +12,7 @@ import { columnOf } from '../../src/types/column.ts';
 import { int64 } from '../../src/types/dtype.ts';
 import { encodeKey } from '../../src/types/key.ts';
 import { pushRows } from './project.ts';
-import { CUSTOMERS, START_US, type World, world } from './prove_world.ts';
+import { CUSTOMERS, FALLING, START_US, type World, world } from './prove_world.ts';
 
 const payment = (id: number, secondsAgo: number, customer_id = 1) => ({
   id,
@@ -24,7 +24,7 @@ const payment = (id: number, secondsAgo: number, customer_id = 1) => ({
 
 /** Three payments of customer 1, at positions 0, 1 and 3; one of customer 2 at position 2. */
 async function filled(): Promise<World> {
-  const here = await world();
+  const here = await world(40, FALLING);
   await materialize(here.app);
   here.clock.advanceUs(60e6);
   const rows = [payment(1001, 300), payment(1002, 200), payment(1003, 100, 2), payment(1004, 50)];
@@ -82,20 +82,45 @@ test('a page that lost an event is told by it; repaired, it is right again', asy
     key,
     feature,
   ]);
+  const names = ['n', 'mean', 'total', 'last'];
   const of = (feature: string) => [62e6, 0, 'spending', 'customer_id=1', feature];
-  assert.deepEqual(wrong, ['n', 'mean', 'total', 'last', 'total', 'last'].map(of));
+  assert.deepEqual(wrong, [...names, ...names].map(of));
   for (const { events } of proof.told) assert.deepEqual(told(events), ['lacks 1002 1']);
   assert.equal(proof.told[0]!.served, '2');
   assert.equal(proof.told[0]!.expected, '3');
-  assert.equal(proof.mismatches, 6);
+  assert.equal(proof.mismatches, 8);
 
   const comparisons = (await app.registry.comparisons()).filter(({ by }) => by === 'prove');
   const spending = comparisons.find(({ view }) => view === 'spending');
-  assert.equal(spending!.different, 6);
+  assert.equal(spending!.different, 8);
   assert.equal(comparisons.find(({ view }) => view === 'large')!.different, 0);
   const jobs = await app.registry.jobs({ view: 'spending' });
   assert.deepEqual([jobs[0]!.kind, jobs[0]!.status], ['prove', 'succeeded']);
   await app.close();
+});
+
+test('what was withheld because it was stale is no mismatch, and what stood in for it is proven', async () => {
+  const here = await filled();
+  const vectors = await here.serveWithheld([1, 99]);
+  const { outputs } = vectors.program.plan;
+  const status = (row: number, name: string) =>
+    vectors.status(
+      row,
+      outputs.findIndex((output) => output.name === name),
+    );
+  assert.deepEqual([status(0, 'n'), status(0, 'mean')], ['FALLBACK_1', 'FALLBACK_1']);
+  assert.deepEqual([status(1, 'n'), status(1, 'mean')], ['STALE', 'STALE']);
+  const proof = await here.prove();
+  assert.deepEqual([proof.mismatches, proof.told], [0, []]);
+  const [vector] = here.logged as [LoggedVector];
+  const i = vector.features.indexOf('mean');
+  const values = vector.values.map((text, at) => (at === i ? '1.5' : text));
+  const { told: found } = await here.prove([{ ...vector, values }]);
+  assert.deepEqual(
+    found.map(({ feature, served }) => [feature, served]),
+    [['mean', '1.5']],
+  );
+  await here.app.close();
 });
 
 test('a value of the log that is another by one bit is told', async () => {

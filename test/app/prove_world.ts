@@ -13,6 +13,7 @@ import {
   logVectors,
   VectorReader,
 } from '../../src/serving/index.ts';
+import type { StaleParts } from '../../src/serving/staleness.ts';
 import { type Project, project } from './project.ts';
 
 export const FEATURES = `
@@ -29,10 +30,6 @@ const accounts = source({
   columns: { id: int64, at: timestamp, customer_id: int64, city: string, amount: float64 },
   eventTime: 'at', eventId: 'id', mutable: true,
 });
-export const spending = featureView({
-  name: 'spending', entity: customer, source: payments,
-  features: ({ amount }) => ({ n: count().over('1h'), mean: avg(amount).over('3h'), total: sum(amount).lifetime().default(0), last: lastK(amount, 3).over('2h') }),
-});
 export const large = featureView({
   name: 'large', entity: customer, source: payments, where: ({ amount }) => amount.gt(50),
   features: ({ amount }) => ({ large_n: count().lifetime(), newest: amount }),
@@ -44,6 +41,10 @@ export const held = featureView({
 export const local = featureView({
   name: 'local', entity: city, source: payments,
   features: ({ amount }) => ({ city_mean: avg(amount).over('6h') }),
+});
+export const spending = featureView({
+  name: 'spending', entity: customer, source: payments,
+  features: ({ amount }) => ({ n: count().over('1h'), mean: avg(amount).over('3h'), total: sum(amount).lifetime().default(0), last: lastK(amount, 3).over('2h') }),
 });
 const orders = source({
   name: 'orders',
@@ -60,6 +61,14 @@ export const context = onDemandView({
 });
 export const fraud = featureService({ name: 'fraud', features: [spending, large, held, ordered, local.via({ city: held.home }), context] });
 `;
+/** The same with features that others stand in for. */
+export const FALLING = FEATURES.replace(
+  "count().over('1h')",
+  "count().over('1h').orElse(held.accounts)",
+).replace(
+  "avg(amount).over('3h')",
+  "avg(amount).over('3h').orElse(local.via({ city: held.home }).features.city_mean, held.held)",
+);
 export const START_US = parseInstant('2024-03-20T12:00:00Z');
 export const CUSTOMERS = 4;
 export const CITIES = ['Rome', 'Oslo'];
@@ -99,16 +108,24 @@ export async function world(rows = 40, features = FEATURES) {
   const list = compileMembers(catalogAt(registered, { kind: 'featureView', name: 'spending' }), [
     {
       view: 'spending',
-      features: ['total', 'last'],
+      features: ['total', 'last', 'n', 'mean'],
       keys: [{ from: 'column', column: 'customer_id' }],
       as: null,
     },
   ]);
-  /** Reads customers by a program, the service's unless told, and logs it. */
-  const serve = async (customers: readonly number[], readUs = clock.nowUs(), program = service) => {
+  /** Reads customers by a program, the service's unless told, and logs it; `withheld` by look-up and feature. */
+  const serve = async (
+    customers: readonly number[],
+    readUs = clock.nowUs(),
+    program = service,
+    withheld: StaleParts['withheld'] | null = null,
+  ) => {
     const rows = customers.map((id) => (program === service ? [BigInt(id), 12.5] : [BigInt(id)]));
     const chosen = log.choose(rows.length);
-    const vectors = await reader.read(program, rows, readUs, chosen);
+    const stale = withheld && { sinceUs: 0, outputs: [], withheld, refusal: null };
+    const reading = reader.begin(program, rows, readUs, chosen, stale);
+    await reading.read(0, rows.length);
+    const vectors = reading.end();
     const served = { requestId: null, registered, rows, readUs, servedUs: clock.nowUs() };
     logVectors(log, vectors, chosen, served);
     await log.flush();
@@ -119,6 +136,16 @@ export async function world(rows = 40, features = FEATURES) {
     clock,
     logged,
     serve,
+    /** With spending's first two features withheld. */
+    serveWithheld: (customers: readonly number[]) =>
+      serve(
+        customers,
+        clock.nowUs(),
+        service,
+        service.plan.lookups.map(({ program }) =>
+          program.view.name === 'spending' ? [0, 1] : null,
+        ),
+      ),
     serveList: (customer: number) => serve([customer], clock.nowUs(), list),
     async prove(vectors: readonly LoggedVector[] = logged) {
       const files = { ...app.featureLog!, read: async () => [...vectors] };
