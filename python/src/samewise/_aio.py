@@ -23,8 +23,8 @@ from samewise._store import (
     DEFAULT_TIMEOUT,
     POLL_SECONDS,
     TRAINING_TIMEOUT,
-    client_options,
-    terms,
+    Requests,
+    limits_of,
 )
 from samewise._training import TrainingSet, training_set
 
@@ -46,12 +46,14 @@ class AsyncFeatureStore:
         retry: Retry | None = None,
         connections: int = 100,
         headers: Mapping[str, str] | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         """See `FeatureStore`."""
         self.url = url
-        self._timeout = timeout
+        self._requests = Requests(url, timeout, headers)
         self._retry = retry or Retry()
-        self._http = httpx.AsyncClient(**client_options(url, timeout, connections, headers))
+        self._transport = transport or httpx.AsyncHTTPTransport(limits=limits_of(connections))
+        self._http = httpx.AsyncClient(transport=self._transport, headers=self._requests.headers)
 
     async def __aenter__(self) -> Self:
         return self
@@ -156,16 +158,9 @@ class AsyncFeatureStore:
         started = time.monotonic()
         attempt = 0
         while True:
-            headers, timeout = terms(call, started, self._timeout)
             try:
-                response = await self._http.request(
-                    call.method,
-                    call.path,
-                    params=call.params or None,
-                    content=call.content,
-                    headers=headers,
-                    timeout=timeout,
-                )
+                response = await self._transport.handle_async_request(self._requests.attempt(call, started))
+                content = await response.aread()
             except httpx.TransportError as error:
                 pause = pause_after_failure(self._retry, attempt, error)
                 if pause is None:
@@ -173,9 +168,9 @@ class AsyncFeatureStore:
             else:
                 pause = pause_after_answer(self._retry, attempt, response)
                 if response.is_success:
-                    return call.read(_calls.read_json(response.content))
+                    return call.read(_calls.read_json(content))
                 if pause is None:
-                    raise refusal(response.status_code, response.content, response.headers.get("x-request-id"))
+                    raise refusal(response.status_code, content, response.headers.get("x-request-id"))
             await asyncio.sleep(pause)
             attempt += 1
 
@@ -206,7 +201,7 @@ class AsyncFeatureStore:
         try:
             async with self._http.stream(
                 "POST",
-                "/api/v1/training",
+                f"{self._requests.url}/api/v1/training",
                 params=params,
                 content=_awaited(call.labels.chunks()),
                 headers={"content-type": call.labels.content_type},
@@ -232,12 +227,12 @@ class AsyncFeatureStore:
         while True:
             await asyncio.sleep(POLL_SECONDS)
             try:
-                response = await self._http.get(f"/api/v1/training/{name}")
+                response = await self._transport.handle_async_request(self._requests.progress(name))
+                told = await response.aread()
             except httpx.TransportError:
                 continue
             if response.is_success:
-                told = response.json()
-                listener(told["phase"], told["done"], told["total"])
+                listener(**_calls.read_json(told))
 
 
 async def _awaited(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:

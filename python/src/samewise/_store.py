@@ -30,29 +30,65 @@ T = TypeVar("T")
 
 DEFAULT_TIMEOUT = 30.0
 POLL_SECONDS = 0.5
+_KEPT_URLS = 1000
 # Connecting is quick or hopeless; how long a training set takes nobody knows.
 TRAINING_TIMEOUT = httpx.Timeout(None, connect=10.0)
 
 
-def client_options(url: str, timeout: float, connections: int, headers: Mapping[str, str] | None) -> dict[str, Any]:
-    """What httpx is told by both stores."""
-    return {
-        "base_url": url.rstrip("/"),
-        "timeout": timeout,
-        "headers": {"user-agent": f"samewise-python/{__version__}", **(headers or {})},
-        "limits": httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
-    }
+def limits_of(connections: int) -> httpx.Limits:
+    """Connections that are kept between calls."""
+    return httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
 
 
-def terms(call: Call[Any], started: float, timeout: float) -> tuple[dict[str, str], float]:
-    """Headers and time limit of an attempt. Throws TimedOut where the deadline has passed."""
-    if call.deadline is None:
-        return dict(call.headers), timeout
-    left = call.deadline - (time.monotonic() - started)
-    if left <= 0:
-        raise TimedOut("client/timed-out", f"{call.path} gave no answer in time")
-    # The server answers by then, with what it has; the answer needs its time to come.
-    return {**call.headers, "x-deadline-ms": str(max(1, int(left * 1000)))}, max(timeout, left)
+class Requests:
+    """
+    Makes the requests of calls. They go to the transport itself: what httpx's clients add (cookies, redirects, merging of URLs and
+    headers for each request) costs as much as all the rest of a call.
+    """
+
+    def __init__(self, url: str, timeout: float, headers: Mapping[str, str] | None) -> None:
+        self.url = url.rstrip("/")
+        self.headers = {
+            "user-agent": f"samewise-python/{__version__}",
+            "accept-encoding": "gzip, deflate",
+            "connection": "keep-alive",
+            **(headers or {}),
+        }
+        self._timeout = timeout
+        self._urls: dict[str, httpx.URL] = {}
+
+    def attempt(self, call: Call[Any], started: float) -> httpx.Request:
+        """The request of an attempt. Throws TimedOut where the deadline has passed."""
+        headers = {**self.headers, **call.headers}
+        timeout = self._timeout
+        if call.deadline is not None:
+            left = call.deadline - (time.monotonic() - started)
+            if left <= 0:
+                raise TimedOut("client/timed-out", f"{call.path} gave no answer in time")
+            # The server answers by then, with what it has; the answer needs its time to come.
+            headers["x-deadline-ms"] = str(max(1, int(left * 1000)))
+            timeout = max(timeout, left)
+        return httpx.Request(
+            call.method,
+            self._url(call),
+            headers=headers,
+            content=call.content,
+            extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), timeout)},
+        )
+
+    def progress(self, name: str) -> httpx.Request:
+        """The question how far a training set is."""
+        return self.attempt(Call("GET", f"/api/v1/training/{name}", _calls.read_json), 0)
+
+    def _url(self, call: Call[Any]) -> httpx.URL:
+        if call.params:
+            return httpx.URL(self.url + call.path, params=call.params)
+        url = self._urls.get(call.path)
+        if url is None:
+            if len(self._urls) == _KEPT_URLS:
+                self._urls.clear()
+            url = self._urls[call.path] = httpx.URL(self.url + call.path)
+        return url
 
 
 class FeatureStore:
@@ -66,12 +102,17 @@ class FeatureStore:
         retry: Retry | None = None,
         connections: int = 100,
         headers: Mapping[str, str] | None = None,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
-        """`timeout`: seconds that an answer may take, apart from training sets. `headers` go with each request."""
+        """
+        `timeout`: seconds that an answer may take, apart from training sets. `headers` go with each request. A `transport` of httpx
+        with settings of your own for TLS or proxies takes the place of `connections`.
+        """
         self.url = url
-        self._timeout = timeout
+        self._requests = Requests(url, timeout, headers)
         self._retry = retry or Retry()
-        self._http = httpx.Client(**client_options(url, timeout, connections, headers))
+        self._transport = transport or httpx.HTTPTransport(limits=limits_of(connections))
+        self._http = httpx.Client(transport=self._transport, headers=self._requests.headers)
 
     def __enter__(self) -> Self:
         return self
@@ -192,16 +233,9 @@ class FeatureStore:
         started = time.monotonic()
         attempt = 0
         while True:
-            headers, timeout = terms(call, started, self._timeout)
             try:
-                response = self._http.request(
-                    call.method,
-                    call.path,
-                    params=call.params or None,
-                    content=call.content,
-                    headers=headers,
-                    timeout=timeout,
-                )
+                response = self._transport.handle_request(self._requests.attempt(call, started))
+                content = response.read()
             except httpx.TransportError as error:
                 pause = pause_after_failure(self._retry, attempt, error)
                 if pause is None:
@@ -209,9 +243,9 @@ class FeatureStore:
             else:
                 pause = pause_after_answer(self._retry, attempt, response)
                 if response.is_success:
-                    return call.read(_calls.read_json(response.content))
+                    return call.read(_calls.read_json(content))
                 if pause is None:
-                    raise refusal(response.status_code, response.content, response.headers.get("x-request-id"))
+                    raise refusal(response.status_code, content, response.headers.get("x-request-id"))
             time.sleep(pause)
             attempt += 1
 
@@ -244,7 +278,7 @@ class FeatureStore:
         try:
             with self._http.stream(
                 "POST",
-                "/api/v1/training",
+                f"{self._requests.url}/api/v1/training",
                 params=params,
                 content=call.labels.chunks(),
                 headers={"content-type": call.labels.content_type},
@@ -270,13 +304,13 @@ class FeatureStore:
     def _watch(self, name: str, listener: Listener, answered: threading.Event) -> None:
         while not answered.wait(POLL_SECONDS):
             try:
-                response = self._http.get(f"/api/v1/training/{name}", timeout=self._timeout)
+                response = self._transport.handle_request(self._requests.progress(name))
+                told = response.read()
             except httpx.TransportError:
                 continue
             # Another process of the server may have been asked, which knows nothing of it.
             if response.is_success:
-                told = response.json()
-                listener(told["phase"], told["done"], told["total"])
+                listener(**_calls.read_json(told))
 
 
 class TrainingJob:
