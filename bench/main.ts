@@ -16,6 +16,7 @@ const ALL = [
   'latest_join',
   'materialize',
   'http',
+  'feast',
   'registry',
   'stream',
   'stream_kafka',
