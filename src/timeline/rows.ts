@@ -172,13 +172,31 @@ function joinValidity(columns: readonly Column[], runs: Runs): Uint8Array | null
 
 type Joined = Float64Array | BigInt64Array;
 
+function wordsOf({ buffer, byteOffset, length }: Joined): Int32Array {
+  return new Int32Array(buffer, byteOffset, 2 * length);
+}
+
 function joinData<A extends Joined>(data: readonly A[], runs: Runs, out: A, size: number): A {
+  // 64-bit values as two words each: no bigint is made.
+  if (out instanceof BigInt64Array) joinNumbers(data.map(wordsOf), runs, wordsOf(out), 2 * size);
+  else joinNumbers(data as readonly Float64Array[], runs, out as Float64Array, size);
+  return out;
+}
+
+/** Runs up to this long are copied number by number: a view of so few takes longer. */
+const FEW = 8;
+
+function joinNumbers<A extends Float64Array | Int32Array>(
+  data: readonly A[],
+  runs: Runs,
+  out: A,
+  size: number,
+): void {
   for (let r = 0, at = 0; r < runs.source.length; at += size * runs.count[r++]!) {
     const source = data[runs.source[r]!]!;
     const from = size * runs.start[r]!;
     const to = from + size * runs.count[r]!;
-    const part = from === 0 && to === source.length ? source : source.subarray(from, to);
-    out.set(part as A & ArrayLike<never>, at);
+    if (to - from <= FEW) for (let i = from; i < to; i++) out[at + i - from] = source[i]!;
+    else out.set(from === 0 && to === source.length ? source : source.subarray(from, to), at);
   }
-  return out;
 }

@@ -29,6 +29,20 @@ export const NO_TAIL: Tail = Object.freeze({
 });
 
 const writer = new ByteWriter(256);
+const utf8 = new TextEncoder();
+/** The names of partitions that were written last, as bytes: they are a few, and in every page. */
+const names = new Map<string, Uint8Array>();
+const MOST_NAMES = 1_000;
+
+function nameBytes(partition: string): Uint8Array {
+  let bytes = names.get(partition);
+  if (bytes === undefined) {
+    if (names.size === MOST_NAMES) names.clear();
+    bytes = utf8.encode(partition);
+    names.set(partition, bytes);
+  }
+  return bytes;
+}
 
 export function writeTail(out: PageBuffer, tail: Tail): void {
   const { droppedUs, base, tombstones, positions } = tail;
@@ -45,10 +59,11 @@ export function writeTail(out: PageBuffer, tail: Tail): void {
   }
   writer.varint(positions.size);
   for (const partition of [...positions.keys()].sort()) {
-    writer.string(partition);
+    writer.bytes(nameBytes(partition));
     writePosition(positions.get(partition)!);
   }
-  out.raw(writer.finish());
+  out.raw(writer.peek());
+  writer.length = 0;
 }
 
 export function readTail(bytes: Uint8Array, at: number): Tail {
