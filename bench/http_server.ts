@@ -7,7 +7,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { systemClock } from '../src/base/clock.ts';
 import { US_PER_DAY, US_PER_HOUR } from '../src/base/time.ts';
-import { catalogOf, compileView } from '../src/model/index.ts';
+import { catalogOf, compileView, type FeatureService, type Member } from '../src/model/index.ts';
 import type { OnlineStore } from '../src/online/contract.ts';
 import { openLmdbStore } from '../src/online/lmdb.ts';
 import { bool, list } from '../src/types/dtype.ts';
@@ -32,6 +32,18 @@ const EVENTS_EACH = 100;
 const COPIES = 100;
 /** Views that the ten features are of. */
 const COPIED = ['spending', 'profile', 'latest'];
+
+/** The first `count` features of each view, or all. */
+function service(name: string, views: readonly string[], count: number | null): FeatureService {
+  const member = (of: string): Member => ({
+    view: of,
+    features: count === null ? null : Array.from({ length: count }, (_, f) => `${of}_${f}`),
+    keys: [{ from: 'column', column: 'customer_id' }],
+    as: null,
+  });
+  const described = { description: '', owner: 'team', tags: {} };
+  return { ...described, kind: 'featureService', name, model: null, members: views.map(member) };
+}
 
 const definitions = [
   entity('customer', { customer_id: int64 }),
@@ -76,22 +88,12 @@ const definitions = [
       ),
     ),
   ),
-  {
-    kind: 'featureService' as const,
-    name: 'scores',
-    description: '',
-    owner: 'team',
-    tags: {},
-    model: null,
-    members: [
-      {
-        view: 'latest',
-        features: null,
-        keys: [{ from: 'column' as const, column: 'customer_id' }],
-        as: null,
-      },
-    ],
-  },
+  service('scores', ['latest'], null),
+  service(
+    'five_views',
+    [0, 1, 2, 3, 4].map((v) => `wide_${v}`),
+    40,
+  ),
 ];
 
 /** Gives the pages of customer c to customers c + 1,000, c + 2,000 and so on as well. */

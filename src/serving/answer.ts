@@ -59,6 +59,21 @@ export function caveatsText({ partial, stale }: Vectors, { outputs, names }: Col
 /** How many values have which status. */
 export type Tally = Record<Status, number>;
 
+/** The tallies of whole rows, by their number of outputs. */
+const wholeRows = new Map<number, Tally>();
+
+/** How many values of all rows have which status. */
+export function tallyOf(vectors: Vectors): Readonly<Tally> {
+  const outputs = vectors.program.sources.length;
+  if (vectors.rows === 1 && vectors.isWhole(0))
+    return wholeRows.getOrInsertComputed(outputs, () => ({ ...NONE, PRESENT: outputs }));
+  const tally = { ...NONE };
+  for (let row = 0; row < vectors.rows; row++)
+    if (vectors.isWhole(row)) tally.PRESENT += outputs;
+    else for (let output = 0; output < outputs; output++) tally[vectors.status(row, output)]++;
+  return tally;
+}
+
 const NONE = Object.fromEntries(STATUSES.map((status) => [status, 0])) as Tally;
 
 export function noValues(): Tally {
@@ -66,23 +81,11 @@ export function noValues(): Tally {
 }
 
 /** One row as three JSON objects by name. */
-export function rowTexts(
-  vectors: Vectors,
-  row: number,
-  columns: Columns,
-): Texts & { readonly tally: Tally } {
+export function rowTexts(vectors: Vectors, row: number, columns: Columns): Texts {
   const { outputs, labels, allPresent, aroundTimes } = columns;
-  const tally = noValues();
-  let statuses = allPresent;
-  if (vectors.isWhole(row)) tally.PRESENT = outputs.length;
-  else {
-    const texts = outputs.map((output, i) => {
-      const status = vectors.status(row, output);
-      tally[status]++;
-      return `${labels[i]!}"${status}"`;
-    });
-    statuses = `{${texts.join('')}}`;
-  }
+  const statuses = vectors.isWhole(row)
+    ? allPresent
+    : `{${outputs.map((output, i) => `${labels[i]!}"${vectors.status(row, output)}"`).join('')}}`;
   // Outputs mostly come from one page, or from pages of the same events.
   const firstUs = outputs.length === 0 ? null : vectors.eventTimeUs(row, outputs[0]!);
   let sameTime = true;
@@ -91,7 +94,7 @@ export function rowTexts(
   const times = sameTime
     ? aroundTimes.join(timeText(firstUs))
     : `{${labels.map((label, i) => label + timeText(vectors.eventTimeUs(row, outputs[i]!))).join('')}}`;
-  return { values: valuesText(vectors, row, columns), statuses, eventTimes: times, tally };
+  return { values: valuesText(vectors, row, columns), statuses, eventTimes: times };
 }
 
 /** The values of one row as a JSON object by name. */

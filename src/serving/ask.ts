@@ -7,7 +7,7 @@ import type { Clock } from '../base/clock.ts';
 import { SamewiseError } from '../base/errors.ts';
 import type { InstantUs } from '../base/time.ts';
 import type { MaybePromise } from '../online/contract.ts';
-import { noValues, type Tally } from './answer.ts';
+import { tallyOf } from './answer.ts';
 import type { Revision } from './definitions.ts';
 import type { FeatureLog } from './feature_log.ts';
 import { logVectors } from './logged_vector.ts';
@@ -146,15 +146,6 @@ export class Ask {
       });
     return vectors;
   }
-}
-
-function tallyOf(vectors: Vectors): Tally {
-  const tally = noValues();
-  const outputs = vectors.program.sources.length;
-  for (let row = 0; row < vectors.rows; row++)
-    if (vectors.isWhole(row)) tally.PRESENT += outputs;
-    else for (let output = 0; output < outputs; output++) tally[vectors.status(row, output)]++;
-  return tally;
 }
 
 /** Settles as `work` does, but is fulfilled after `ms` at the latest. */

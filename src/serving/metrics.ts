@@ -107,7 +107,7 @@ export class Metrics implements PageCounter {
     this.#durations.observe(route, status, seconds);
   }
   /** So many vectors whose values have these statuses, all together. */
-  answer(vectors: number, tally: Tally): void {
+  answer(vectors: number, tally: Readonly<Tally>): void {
     this.#vectors += vectors;
     for (const status of STATUSES) this.#values[status] += tally[status];
   }

@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer';
 import type { FastifyInstance } from 'fastify';
 import { formatInstant, type InstantUs } from '../base/time.ts';
 import type { MaybePromise } from '../online/contract.ts';
-import { caveatsText, rowTexts, type Tally } from './answer.ts';
+import { caveatsText, rowTexts, type Tally, tallyOf } from './answer.ts';
 import type { Ask, Question } from './ask.ts';
 import type { Context } from './context.ts';
 import type { Revision } from './definitions.ts';
@@ -40,7 +40,7 @@ export interface OnlineAnswer {
   readonly text: string;
   /** Of the text in UTF-8. */
   readonly bytes: number;
-  readonly tally: Tally;
+  readonly tally: Readonly<Tally>;
   /** What it was read from. */
   readonly pages: readonly PageAnswer[];
 }
@@ -57,9 +57,14 @@ export function readOnline(
   const { entity, program, columns } = revision.asked(name, list);
   const key = keyFromQuery(entity, id);
   const write = (vectors: Vectors): OnlineAnswer => {
-    const { values, statuses, eventTimes, tally } = rowTexts(vectors, 0, columns);
+    const { values, statuses, eventTimes } = rowTexts(vectors, 0, columns);
     const text = `{"entity":${JSON.stringify(name)},"id":${keyToJson(entity, key)}${caveatsText(vectors, columns)},"features":${values},"statuses":${statuses},"event_times":${eventTimes},"at":"`;
-    return { text, bytes: Buffer.byteLength(text), tally, pages: vectors.pages(0) };
+    return {
+      text,
+      bytes: Buffer.byteLength(text),
+      tally: tallyOf(vectors),
+      pages: vectors.pages(0),
+    };
   };
   const vectors = ask.vectors({ revision, program, rows: [key], readUs, ...terms });
   return vectors instanceof Promise ? vectors.then(write) : write(vectors);
