@@ -1,6 +1,10 @@
 /** gRPC's door: calls over all three protocols, on the port of the HTTP server. */
 import type { RequestListener, Server } from 'node:http';
-import { createServer as createHttp2Server, type ServerHttp2Stream } from 'node:http2';
+import {
+  createServer as createHttp2Server,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2';
 import { bothVersions } from '../both_versions.ts';
 import type { Context } from '../context.ts';
 import { type CallOptions, callHandler } from './calls.ts';
@@ -16,6 +20,12 @@ export interface Http2Options extends Omit<CallOptions, 'received'> {
 }
 
 type StreamListener = (stream: ServerHttp2Stream, ...rest: unknown[]) => void;
+
+/** How many calls of a session are under way. */
+const STREAMS = Symbol('streams');
+interface Streams {
+  [STREAMS]: number;
+}
 
 const HTTP2 = {
   // Streams of one connection at once; a client that wants more waits.
@@ -53,11 +63,22 @@ export function serveCalls(
   const http2 = createHttp2Server(HTTP2, onRequest);
   const [toRequest] = http2.listeners('stream') as StreamListener[];
   http2.removeAllListeners('stream');
+  http2.on('session', (session: ServerHttp2Session & Streams) => {
+    session[STREAMS] = 0;
+  });
   http2.on('stream', (stream: ServerHttp2Stream, headers, ...rest) => {
+    const session = stream.session as ServerHttp2Session & Streams;
+    session[STREAMS]++;
+    stream.once('close', () => session[STREAMS]--);
     if (headers[':path'] !== PLAIN_PATH || !plain.grpc(stream, headers))
       toRequest!.call(http2, stream, headers, ...rest);
   });
-  http2.setTimeout(options.idleMs);
+  // Not every call that is silent is idle: a training set may be long in the making.
+  const endIdle = (session: ServerHttp2Session & Streams) => {
+    if (session[STREAMS] === 0) session.close();
+    else session.setTimeout(options.idleMs);
+  };
+  http2.setTimeout(options.idleMs, endIdle as () => void);
   const both = bothVersions(server, http2, options.silentMs);
   closing.addEventListener('abort', () => both.close(), { once: true });
 }
