@@ -277,7 +277,7 @@ test('online reads are what a fold over all events gives, values and statuses', 
         });
       });
     }),
-    { numRuns: cases(70) },
+    { numRuns: cases(40) },
   );
   for (const status of ['PRESENT', 'NULL_VALUE', 'NOT_FOUND', 'OUTSIDE_MAX_AGE', 'DEFAULTED'])
     assert.ok(seen.has(status), `${status} was met`);
@@ -335,6 +335,6 @@ test('training sets are what a fold over all events gives', async () => {
         });
       },
     ),
-    { numRuns: cases(8) },
+    { numRuns: cases(5) },
   );
 });
