@@ -7,7 +7,6 @@ import { formatInstant } from '../base/time.ts';
 import { findView, membersFor, parseRef } from '../model/index.ts';
 import { scalarFromJson } from '../types/json.ts';
 import type { Scalar } from '../types/scalar.ts';
-import { noValues, type Tally } from './answer.ts';
 import { MAX_FEATURES_ASKED } from './asked.ts';
 import type { Revision } from './definitions.ts';
 import { FeastRefusal } from './feast_refusal.ts';
@@ -187,15 +186,14 @@ const PRESENT = '"PRESENT"';
 /** What Feast says of the time of keys, of what is computed, and of what is not there. */
 const NO_TIME = '"1970-01-01T00:00:00Z"';
 
-/** The answer, and what statuses its values have. */
+/** The answer. */
 export function feastText(
   { names }: FeastAsked,
   rows: readonly RequestRow[],
   vectors: Vectors,
-): { readonly text: string; readonly tally: Tally } {
+): string {
   const { program } = vectors;
   const keys = program.inputs.slice(0, program.keyCount);
-  const tally = noValues();
   const present = repeated(PRESENT, rows.length);
   const noTimes = repeated(NO_TIME, rows.length);
   const columns = keys.map(({ dtype }, i) =>
@@ -210,7 +208,6 @@ export function feastText(
     let allPresent = true;
     for (let row = 0; row < rows.length; row++) {
       const status = vectors.status(row, output);
-      tally[status]++;
       allPresent &&= status === 'PRESENT';
       statuses[row] = FEAST_STATUS[status] ?? PRESENT;
       values[row] = toFeast(vectors.value(row, output), dtype);
@@ -221,10 +218,7 @@ export function feastText(
   });
   const called = JSON.stringify([...keys.map(({ name }) => name), ...names]);
   const partial = vectors.partial ? ',"partial":true' : '';
-  return {
-    text: `{"results":[${columns.join()}],"metadata":{"feature_names":${called}}${partial}}`,
-    tally,
-  };
+  return `{"results":[${columns.join()}],"metadata":{"feature_names":${called}}${partial}}`;
 }
 
 function columnText(values: string, statuses: string, times: string): string {

@@ -36,7 +36,7 @@ const CREATED = ['created', 'created_timestamp'];
 type Frame = FeastPushBody['df'];
 
 export function feastRoutes(app: FastifyInstance, context: Context): void {
-  const { ask, clock, definitions, materialize, metrics, pushEvents, onFailure } = context;
+  const { ask, clock, definitions, materialize, pushEvents, onFailure } = context;
 
   /** Feast's clients read what they have just pushed, so this waits for it wherever it should be online. */
   async function pushFrame(source: Source, frame: Frame, to: (typeof FEAST_TARGETS)[number]) {
@@ -77,10 +77,9 @@ export function feastRoutes(app: FastifyInstance, context: Context): void {
         const rows = feastRows(asked, body.entities);
         const { program } = asked;
         const question = { revision, program, rows, readUs: clock.nowUs(), ...termsOf(request) };
-        const { text, tally } = feastText(asked, rows, await ask.vectors(question));
-        metrics.answer(rows.length, tally);
+        const vectors = await ask.vectors(question);
         reply.header('content-type', JSON_TYPE);
-        return text;
+        return feastText(asked, rows, vectors);
       },
     );
 
