@@ -1,13 +1,14 @@
 /**
  * Streams, Kafka: how fast a worker brings a topic into pages with four windows and into history, against how fast the bare client
- * reads the same topic and lets go of it. One process each, in turns, on a broker of the benchmark's own (scripts/services/kafka).
+ * reads the same topic and lets go of it: one process each, in turns, and two at once. The broker is the benchmark's own
+ * (scripts/services/kafka).
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Admin, Consumer, Producer } from '@platformatic/kafka';
-import { answer, runChild } from './child.ts';
+import { answer, startChild } from './child.ts';
 import { type BenchReport, printBenchReport } from './report.ts';
 import {
   CUSTOMERS,
@@ -90,67 +91,93 @@ async function compare(): Promise<void> {
     const address = kafka('up');
     await fill(address);
     say(`${EVENTS} events are in the topic`);
-    const bare: Measured[] = [];
-    const ours: Measured[] = [];
-    for (let round = 0; round < ROUNDS; round++) {
-      bare.push(runChild(import.meta.filename, 'bare', address).result as Measured);
-      ours.push(await applied(address));
-    }
-    printBenchReport(reportOf(bare, ours));
+    const found: Found[] = [1, 2].map((processes) => ({ processes, bare: [], ours: [] }));
+    for (let round = 0; round < ROUNDS; round++)
+      for (const { processes, bare, ours } of found) {
+        bare.push(await bareAtOnce(address, processes));
+        ours.push(await applied(address, processes));
+      }
+    printBenchReport(reportOf(found));
   } finally {
     kafka('down');
     rmSync(services, { recursive: true, force: true });
   }
 }
 
-/** A worker of a new project, from the topic's first event to its last, less what it takes where nothing is to be done. */
-async function applied(address: string): Promise<Measured> {
+interface Found {
+  readonly processes: number;
+  readonly bare: Measured[];
+  readonly ours: Measured[];
+}
+
+/** Several at once, each of which reads the whole topic: what one of them would take if they shared it out without any loss. */
+async function bareAtOnce(address: string, processes: number): Promise<Measured> {
+  const runs = await Promise.all(
+    Array.from({ length: processes }, () => startChild(import.meta.filename, 'bare', address)),
+  );
+  const all = runs.map(({ result }) => result as Measured);
+  return {
+    seconds: Math.max(...all.map(({ seconds }) => seconds)) / processes,
+    cpuSeconds: all.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0) / processes,
+  };
+}
+
+/** Workers of a new project, from the topic's first event to its last, less what it takes where nothing is to be done. */
+async function applied(address: string, processes: number): Promise<Measured> {
   const project = new StreamProject();
   try {
     await project.open({ stream: `kafka:${address}` }, `stream: stream({ topic: '${TOPIC}' }),`);
-    const all = await measured(() => project.run('stream', 'run', '--catch-up'));
-    const nothing = await measured(() => project.run('stream', 'run', '--catch-up'));
+    const run = () => project.run('stream', 'run', '--catch-up');
+    const atOnce = () => measured(() => Promise.all(Array.from({ length: processes }, run)));
+    const all = await atOnce();
+    const nothing = await atOnce();
     const seconds = all.seconds - nothing.seconds;
     const cpu = all.cpuSeconds - nothing.cpuSeconds;
-    say(`a worker: ${seconds.toFixed(1)} s, ${cpu.toFixed(1)} s CPU`);
+    say(`workers in ${processes} processes: ${seconds.toFixed(1)} s, ${cpu.toFixed(1)} s CPU`);
     return { seconds, cpuSeconds: cpu };
   } finally {
     project.close();
   }
 }
 
-async function measured(body: () => Promise<void>): Promise<Measured> {
+async function measured(body: () => Promise<unknown>): Promise<Measured> {
   const start = performance.now();
   const cpu = endedCpuSeconds();
   await body();
   return { seconds: (performance.now() - start) / 1000, cpuSeconds: endedCpuSeconds() - cpu };
 }
 
-function reportOf(bare: readonly Measured[], ours: readonly Measured[]): BenchReport {
+function reportOf(found: readonly Found[]): BenchReport {
+  return {
+    title: 'Streams: Kafka',
+    command: 'node bench/stream_kafka.ts',
+    about:
+      `${count(EVENTS)} payments of ${count(CUSTOMERS)} customers as JSON in ${PARTITIONS} partitions of a real broker, keyed by their ids: every customer is in every partition. Bare: @platformatic/kafka reads them and lets go of them. ` +
+      `Samewise: \`samewise stream run --catch-up\` applies them to the pages of a view with four windows and commits them to history, both durable. ` +
+      `One process each, in turns, and two at once: workers share the partitions, bare clients read the whole topic each and together count as one that is twice as fast. ` +
+      `The broker runs beside them on the same cores. The best of ${ROUNDS} rounds. Load average at the end: ${load()}.`,
+    rows: found.flatMap(rowsOf),
+  };
+}
+
+function rowsOf({ processes, bare, ours }: Found): BenchReport['rows'] {
   const best = (runs: readonly Measured[], of: keyof Measured) =>
     Math.min(...runs.map((run) => run[of]));
   const said = (runs: readonly Measured[]) =>
     `${rate(best(runs, 'cpuSeconds'))} events per CPU second, ${rate(best(runs, 'seconds'))}/s`;
   const share = best(bare, 'cpuSeconds') / best(ours, 'cpuSeconds');
   const wallShare = best(bare, 'seconds') / best(ours, 'seconds');
-  return {
-    title: 'Streams: Kafka',
-    command: 'node bench/stream_kafka.ts',
-    about:
-      `${count(EVENTS)} payments of ${count(CUSTOMERS)} customers as JSON in ${PARTITIONS} partitions of a real broker. Bare: @platformatic/kafka reads them and lets go of them. ` +
-      `Samewise: \`samewise stream run --catch-up\` applies them to the pages of a view with four windows and commits them to history, both durable. ` +
-      `One process each, in turns; the best of ${ROUNDS} rounds. Load average at the end: ${load()}.`,
-    rows: [
-      { what: 'the bare client', value: said(bare) },
-      { what: 'Samewise, into pages and history', value: said(ours) },
-      {
-        what: 'Samewise against the bare client',
-        value: `${percent(share)} of the events per CPU second, ${percent(wallShare)} of the events/s`,
-        target: '≥ 60 %',
-        met: share >= 0.6,
-      },
-    ],
-  };
+  const where = processes === 1 ? 'one process' : `${processes} processes`;
+  return [
+    { what: `the bare client, ${where}`, value: said(bare) },
+    { what: `Samewise, into pages and history, ${where}`, value: said(ours) },
+    {
+      what: `Samewise against the bare client, ${where}`,
+      value: `${percent(share)} of the events per CPU second, ${percent(wallShare)} of the events/s`,
+      target: '≥ 60 %',
+      met: share >= 0.6 && wallShare >= 0.6,
+    },
+  ];
 }
 
 function count(n: number): string {
