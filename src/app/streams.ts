@@ -127,14 +127,16 @@ export class Streams {
   async #runSource(source: Source, signal: AbortSignal): Promise<void> {
     const { clock } = this.#app;
     const { observer, catchesUp = false, onFailure, onSchemaChange } = this.#options;
-    const decoder = this.#app.decoder(source, onSchemaChange);
+    let decoder: ReturnType<Streaming['decoder']> | null = null;
     let restMs = FIRST_REST_MS;
-    await this.#untilRecords(source, signal);
     while (!signal.aborted) {
       const startedMs = clock.monotonicMs();
-      const worker = workerFor(this.#app, source, decoder, GROUP, { observer, catchesUp });
-      this.#workers.set(source.name, worker);
       try {
+        decoder ??= this.#app.decoder(source, onSchemaChange);
+        await this.#untilRecords(source, signal);
+        if (signal.aborted) return;
+        const worker = workerFor(this.#app, source, decoder, GROUP, { observer, catchesUp });
+        this.#workers.set(source.name, worker);
         await worker.run(signal);
       } catch (error) {
         // It had worked for a while: this is a new failure.

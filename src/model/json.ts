@@ -8,6 +8,7 @@ import {
   LOOKUPS_IR_VERSION,
 } from './definitions.ts';
 import { deepFreeze } from './freeze.ts';
+import { DEFAULT_STREAM } from './stream.ts';
 
 const KINDS: readonly string[] = [
   'entity',
@@ -58,7 +59,8 @@ export function definitionFromJson(text: string): Definition {
   if (!KINDS.includes(definition.kind as string))
     throw notADefinition(`its kind is ${JSON.stringify(definition.kind)}`);
   const read = (definition.kind === 'source'
-    ? { lookups: [], ...definition }
+    ? // What was written before sources had these.
+      { lookups: [], stream: DEFAULT_STREAM, ...definition }
     : definition) as unknown as Definition;
   return deepFreeze(read);
 }

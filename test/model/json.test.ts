@@ -4,9 +4,11 @@ import fc from 'fast-check';
 import { collect, count, entity, featureView, lastK, source } from '../../src/dsl/index.ts';
 import {
   catalogOf,
+  DEFAULT_STREAM,
   definitionFromJson,
   definitionToJson,
   fingerprint,
+  type Source,
   validateCatalog,
 } from '../../src/model/index.ts';
 import { int64, string, timestamp } from '../../src/types/dtype.ts';
@@ -71,6 +73,14 @@ test('random views come back as they were', () => {
     }),
     { numRuns: cases(100) },
   );
+});
+
+test('a source that was written before sources had streams and lookups has the usual ones', () => {
+  const written = definitions.find(({ kind }) => kind === 'source')! as Source;
+  const { stream, lookups, ...before } = JSON.parse(definitionToJson(written));
+  assert.deepEqual([stream !== undefined, lookups], [true, undefined]);
+  const read = definitionFromJson(JSON.stringify(before)) as Source;
+  assert.deepEqual([read.stream, read.lookups], [DEFAULT_STREAM, []]);
 });
 
 test('what cannot be read is told apart', () => {
