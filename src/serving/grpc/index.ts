@@ -2,7 +2,7 @@
 import type { RequestListener, Server } from 'node:http';
 import {
   createServer as createHttp2Server,
-  type ServerHttp2Session,
+  type Http2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
 import { bothVersions } from '../both_versions.ts';
@@ -21,10 +21,12 @@ export interface Http2Options extends Omit<CallOptions, 'received'> {
 
 type StreamListener = (stream: ServerHttp2Stream, ...rest: unknown[]) => void;
 
-/** How many calls of a session are under way. */
-const STREAMS = Symbol('streams');
-interface Streams {
-  [STREAMS]: number;
+/** What a session is used for. */
+interface Use {
+  /** Under way. */
+  calls: number;
+  /** It was without a call when it was last looked at, and has been since. */
+  idle: boolean;
 }
 
 const HTTP2 = {
@@ -63,22 +65,28 @@ export function serveCalls(
   const http2 = createHttp2Server(HTTP2, onRequest);
   const [toRequest] = http2.listeners('stream') as StreamListener[];
   http2.removeAllListeners('stream');
-  http2.on('session', (session: ServerHttp2Session & Streams) => {
-    session[STREAMS] = 0;
+  const uses = new Map<Http2Session, Use>();
+  http2.on('session', (session) => {
+    uses.set(session, { calls: 0, idle: false });
+    session.once('close', () => uses.delete(session));
   });
+  // Not by the silence of the socket: a training set may be long in the making.
+  const sweep = setInterval(() => {
+    for (const [session, use] of uses) {
+      if (use.idle) session.close();
+      use.idle = use.calls === 0;
+    }
+  }, options.idleMs);
+  sweep.unref();
+  server.once('close', () => clearInterval(sweep));
   http2.on('stream', (stream: ServerHttp2Stream, headers, ...rest) => {
-    const session = stream.session as ServerHttp2Session & Streams;
-    session[STREAMS]++;
-    stream.once('close', () => session[STREAMS]--);
+    const use = uses.get(stream.session!)!;
+    use.calls++;
+    use.idle = false;
+    stream.once('close', () => use.calls--);
     if (headers[':path'] !== PLAIN_PATH || !plain.grpc(stream, headers))
       toRequest!.call(http2, stream, headers, ...rest);
   });
-  // Not every call that is silent is idle: a training set may be long in the making.
-  const endIdle = (session: ServerHttp2Session & Streams) => {
-    if (session[STREAMS] === 0) session.close();
-    else session.setTimeout(options.idleMs);
-  };
-  http2.setTimeout(options.idleMs, endIdle as () => void);
   const both = bothVersions(server, http2, options.silentMs);
   closing.addEventListener('abort', () => both.close(), { once: true });
 }
