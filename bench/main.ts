@@ -16,6 +16,7 @@ const ALL = [
   'latest_join',
   'materialize',
   'http',
+  'grpc',
   'feast',
   'registry',
   'stream',
