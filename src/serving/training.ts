@@ -3,13 +3,14 @@
  * one, so that neither is ever in memory as a whole. What stays of a training set is its manifest with the labels, from which
  * `samewise rebuild` makes it again.
  */
-import { randomUUID } from 'node:crypto';
 import { createWriteStream, existsSync } from 'node:fs';
 import { open, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import type { Clock } from '../base/clock.ts';
 import { SamewiseError } from '../base/errors.ts';
+import { canonicalJson, sha256Hex } from '../base/hash.ts';
 import type { Knowledge, LabelSource, OfflineStore } from '../offline/contract.ts';
 import type { Definitions } from './definitions.ts';
 
@@ -71,6 +72,7 @@ export interface TrainingProgress {
 }
 
 interface TrainingParts {
+  readonly clock: Clock;
   readonly definitions: Definitions;
   readonly offline: OfflineStore;
   /** Exists. */
@@ -80,6 +82,7 @@ interface TrainingParts {
 export class Trainings {
   readonly #parts: TrainingParts;
   readonly #running = new Map<string, TrainingProgress>();
+  #begun = 0;
 
   constructor(parts: TrainingParts) {
     this.#parts = parts;
@@ -94,7 +97,7 @@ export class Trainings {
     labels: AsyncIterable<Uint8Array>,
     signal: AbortSignal,
   ): Promise<TrainingSet> {
-    const id = asked.id ?? randomUUID();
+    const id = asked.id ?? this.#freshId(asked);
     const path = join(this.#parts.outputDir, `training-${id}.arrow`);
     if (this.#running.has(id) || existsSync(manifestOf(path))) {
       throw new SamewiseError('serving/name-taken', `there is a training set ${id} already`, {
@@ -127,6 +130,11 @@ export class Trainings {
     const progress = this.#running.get(id);
     if (progress !== undefined) return progress;
     throw new SamewiseError('serving/unknown-training', `no training set ${id} is being made here`);
+  }
+
+  #freshId(asked: TrainingAsked): string {
+    const { clock } = this.#parts;
+    return sha256Hex(canonicalJson([asked, clock.nowUs(), this.#begun++])).slice(0, 24);
   }
 
   async #build(

@@ -75,12 +75,20 @@ const LABELS = new Table({
 
 const outputs = () => join(app.config.stateDir, 'output');
 
-function post(query: string, type: string, body: BodyInit): Promise<Response> {
+function post(
+  query: string,
+  type: string,
+  body: Uint8Array<ArrayBuffer> | string,
+): Promise<Response> {
   return fetch(`${server.url}/api/v1/training?${query}`, {
     method: 'POST',
     headers: { 'content-type': type },
     body,
   });
+}
+
+async function refusal(answer: Response): Promise<{ code: string }> {
+  return ((await answer.json()) as { error: { code: string } }).error;
 }
 
 function rowsOf(table: Table): unknown[] {
@@ -91,7 +99,7 @@ test('an Arrow stream comes back with features: the bytes that the offline store
   const answer = await post(
     `features=${FEATURES}&at_column=at&id=first-training`,
     ARROW,
-    tableToIPC(LABELS, 'stream') as BodyInit,
+    tableToIPC(LABELS, 'stream') as Uint8Array<ArrayBuffer>,
   );
   assert.equal(answer.status, 200);
   assert.equal(answer.headers.get('content-type'), ARROW);
@@ -136,7 +144,7 @@ test('an Arrow stream comes back with features: the bytes that the offline store
     ARROW,
     new Uint8Array(8),
   );
-  assert.deepEqual([again.status, (await again.json()).error.code], [409, 'serving/name-taken']);
+  assert.deepEqual([again.status, (await refusal(again)).code], [409, 'serving/name-taken']);
 });
 
 test('CSV, lines of JSON and Parquet give the same features', async () => {
@@ -189,7 +197,7 @@ test('what is wrong is said with a code, and leaves nothing behind', async () =>
     code: string,
   ) => {
     const answer = await post(query, type, body);
-    assert.deepEqual([answer.status, (await answer.json()).error.code], [status, code], query);
+    assert.deepEqual([answer.status, (await refusal(answer)).code], [status, code], query);
   };
   const csv = 'customer_id,at\n7,2024-01-01T00:20:00Z';
   await refused('service=nothing&at_column=at', 'text/csv', csv, 404, 'serving/unknown-service');
@@ -227,7 +235,7 @@ test('progress is told while labels come; who hangs up stops the work', async ()
   upload.write('customer_id,at\n7,2024-01-01T00:20:00Z\n');
   const progress = async () => {
     const answer = await fetch(`${server.url}/api/v1/training/hangs-up-1`);
-    return [answer.status, await answer.json()] as const;
+    return [answer.status, (await answer.json()) as any] as const;
   };
   const until = async (done: (status: number, body: any) => boolean) => {
     while (!done(...(await progress()))) await sleep(5);
@@ -251,7 +259,7 @@ test('more at once than can be made are told to come again', async () => {
         {
           method: 'POST',
           headers: { 'content-type': 'text/csv' },
-          body: Readable.toWeb(body) as BodyInit,
+          body: Readable.toWeb(body),
           duplex: 'half',
         } as RequestInit,
       ),
@@ -261,7 +269,7 @@ test('more at once than can be made are told to come again', async () => {
     while ((await fetch(`${server.url}/api/v1/training/at-once-${i}`)).status !== 200)
       await sleep(5);
   const late = await post('features=spending:n&at_column=at', 'text/csv', 'customer_id,at\n');
-  assert.deepEqual([late.status, (await late.json()).error.code], [429, 'serving/overloaded']);
+  assert.deepEqual([late.status, (await refusal(late)).code], [429, 'serving/overloaded']);
   assert.equal(late.headers.get('retry-after'), '1');
   for (const { body, answer } of uploads) {
     body.push(null);

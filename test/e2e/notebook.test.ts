@@ -43,8 +43,8 @@ from nbclient import NotebookClient
 NotebookClient(nbformat.read(sys.argv[1], as_version=4), timeout=300, kernel_name="python3").execute(cwd=sys.argv[2])
 `;
 
-test('the notebook runs to its end', { skip }, () =>
-  promisify(execFile)(interpreter, ['-c', RUN, join(ROOT, NOTEBOOK), folder], {
+test('the notebook runs to its end', { skip }, async () => {
+  await promisify(execFile)(interpreter, ['-c', RUN, join(ROOT, NOTEBOOK), folder], {
     env: {
       PATH: process.env.PATH,
       HOME: join(folder, 'home'),
@@ -55,5 +55,5 @@ test('the notebook runs to its end', { skip }, () =>
       FLIGHTS: flights,
     },
     maxBuffer: 1 << 26,
-  }),
-);
+  });
+});
