@@ -99,7 +99,12 @@ export class GroupMember {
       this.#silent = true;
       this.#listener.owns(new Set());
     }
-    if (!this.#client.isActive()) return this.#rejoin();
+    if (!this.#client.isActive()) {
+      // While the group divides anew the client joins by itself, for a session at most. A second request beside that one may leave
+      // partitions with nobody.
+      if (patience.monotonicMs() - this.#aliveMs > 2 * sessionMs) await this.#rejoin();
+      return;
+    }
     if (this.#divided === null) return;
     await this.#client.metadata({ topics: [this.#topic] }).catch(() => {});
     const partitions = this.#partitions();
