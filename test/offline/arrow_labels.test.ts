@@ -44,11 +44,14 @@ const project = await openProject();
 after(() => project.close());
 
 const BASE = Date.UTC(2024, 0, 1) * 1000;
-before(() =>
-  project.write('quotes/1.parquet', catalog.sources.quotes!.columns, [
+before(async () => {
+  const { quotes, people } = catalog.sources;
+  await project.write('quotes/1.parquet', quotes!.columns, [
     { quote: 'a', at: BASE, seen: BASE, user: 'u', item: 1n, price: 1.5, size: 2n, town: 'x' },
-  ]),
-);
+  ]);
+  // A fallback is read from it.
+  await project.write('people/1.parquet', people!.columns, []);
+});
 
 function request(labels: TrainingRequest['labels']): TrainingRequest {
   return {
