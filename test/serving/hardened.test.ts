@@ -191,11 +191,11 @@ test('a body that is sent too slowly is ended, one that waits for us is not', (t
     t.mock.timers.tick(BODY_SLOT_MS);
   };
   slot(0);
-  assert.deepEqual(slow, [], 'it has had no whole slot yet');
+  assert.deepEqual([...slow], [], 'it has had no whole slot yet');
   slot(BODY_SLOT_BYTES);
-  assert.deepEqual(slow, []);
+  assert.deepEqual([...slow], []);
   slot(BODY_SLOT_BYTES - 1);
-  assert.deepEqual(slow, [drips]);
+  assert.deepEqual([...slow], [drips]);
   assert.ok(!slow.includes(waits) && !slow.includes(done));
   end();
 });
