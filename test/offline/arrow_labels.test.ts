@@ -19,6 +19,7 @@ import {
   Int32,
   Int64,
   List,
+  Schema,
   Table,
   TimestampMicrosecond,
   TimestampMillisecond,
@@ -227,6 +228,11 @@ test('what labels cannot hold is said by name', async () => {
   assert.equal(fine.where.column, 'finer');
   for (const bytes of [new Uint8Array(0), Buffer.from('user,item,T\nu,1,2'), new Uint8Array(64)])
     assert.equal((await refusal(bytes)).code, 'offline/bad-labels');
+  for (const name of ['', null]) {
+    const schema = new Schema([new Field(name as string, new Utf8(), true)]);
+    const unnamed = tableToIPC(new Table(schema), 'stream');
+    assert.equal((await refusal(unnamed)).message, 'a column has no name');
+  }
   const twice = new Table({ ...KEYS, USER: KEYS.user! });
   assert.match((await refusal(tableToIPC(twice, 'stream'))).message, /two columns/);
 });

@@ -51,8 +51,8 @@ export async function keepArrow(
   try {
     const reader = reading(() => RecordBatchReader.from(messages(file)).open());
     const { fields } = reader.schema;
+    checkNames(fields);
     const ways = fields.map(wayOf);
-    refuseUnnamed(fields);
     const schema = ways.map(({ dtype }, i) => ({ name: `c${i}`, dtype }));
     const columns = ways.map((way, i) => `${way.sql(`c${i}`)} AS ${name(fields[i]!.name)}`);
     const pieces = function* (): Generator<Column[]> {
@@ -106,10 +106,12 @@ function badLabels(message: string, column?: string, hint?: string): SamewiseErr
   });
 }
 
-function refuseUnnamed(fields: readonly Field[]): void {
+function checkNames(fields: readonly Field[]): void {
   if (fields.length === 0) throw badLabels('the labels have no columns');
   const names = new Set<string>();
   for (const field of fields) {
+    // Arrow may leave a name out, which the library gives as null.
+    if (!field.name) throw badLabels('a column has no name');
     // DuckDB's names do not differ by case alone.
     const folded = field.name.toLowerCase();
     if (names.has(folded)) throw badLabels(`two columns are called ${field.name}`, field.name);
