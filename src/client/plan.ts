@@ -72,6 +72,7 @@ interface Body {
   readonly statuses: readonly Readonly<Record<string, string>>[];
   readonly event_times: readonly Readonly<Record<string, string | null>>[];
   readonly partial?: boolean;
+  readonly stale?: readonly string[];
 }
 
 /**
@@ -80,7 +81,7 @@ interface Body {
  */
 export function answersOf(
   { name, outputs }: ServicePlan,
-  { version, at, vectors, statuses, event_times, partial = false }: Body,
+  { version, at, vectors, statuses, event_times, partial = false, stale = [] }: Body,
 ): Answer<any>[] {
   const atUs = parseInstant(at);
   return vectors.map((vector, i) => {
@@ -100,7 +101,7 @@ export function answersOf(
     }
     const stray = Object.keys(vector).find((key) => !Object.hasOwn(values, key));
     if (stray !== undefined) throw differ(name, version, `it answers ${stray}, too`);
-    return { values, statuses: statuses[i]!, eventTimesUs, atUs, version, partial };
+    return { values, statuses: statuses[i]!, eventTimesUs, atUs, version, partial, stale };
   });
 }
 

@@ -55,4 +55,6 @@ export interface Answer<S> {
   readonly version: number;
   /** Whether the deadline passed before all values were there: those that are missing have the status `TIMED_OUT`. */
   readonly partial: boolean;
+  /** Features made from pages that are further behind than they promise. */
+  readonly stale: readonly string[];
 }

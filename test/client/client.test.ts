@@ -244,11 +244,11 @@ test('what passes is tried again while time is left; the deadline and headers ar
     else if (seen.length === 2)
       response.writeHead(503).end('{"error":{"code":"serving/not-ready","message":"not yet"}}');
     else if (seen.length === 3) response.writeHead(429, { 'retry-after': '0' }).end('{}');
-    else response.end(JSON.stringify({ ...SLIM, partial: true }));
+    else response.end(JSON.stringify({ ...SLIM, partial: true, stale: ['n'] }));
   });
   const store = connect(at, { deadlineMs: 60_000, headers: { authorization: 'Bearer t' } });
   const answer = await store.get(slim, { customer_id: 1 });
-  assert.deepEqual([answer.values.n, answer.partial], [1n, true]);
+  assert.deepEqual([answer.values.n, answer.partial, answer.stale], [1n, true, ['n']]);
   assert.equal(seen.length, 4);
   for (const [authorization, deadline] of seen) {
     assert.equal(authorization, 'Bearer t');

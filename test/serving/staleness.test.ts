@@ -80,6 +80,7 @@ registry.load = async () =>
   });
 registry.serviceLevels = async () => levels;
 const { app, online, clock } = await serverOver(definitions, { registry });
+const base = await app.listen({ port: 0, host: '127.0.0.1' });
 after(() => app.close());
 for (const view of ['spending', 'slow'])
   await materialize(online, definitions, view, [
@@ -94,6 +95,15 @@ function look(state: ServiceLevel['state'], lag_ms: number | null): void {
     { ...of, feature: null, state, lag_ms },
     { ...of, feature: 'patient', state: state === 'unknown' ? 'unknown' : 'fresh', lag_ms },
   ];
+}
+
+/** The same over a call. */
+async function call(service: string) {
+  const body = JSON.stringify({ service, entities: [{ name: 'customer_id', longs: ['7'] }] });
+  const method = 'samewise.v1.FeatureService/GetOnlineFeatures';
+  const headers = { 'content-type': 'application/json' };
+  const response = await fetch(`${base}/${method}`, { method: 'POST', headers, body });
+  return JSON.parse(await response.text());
 }
 
 async function read(service: string, more: object = {}) {
@@ -127,6 +137,10 @@ async function isStale(): Promise<void> {
     nothing: null,
   });
   assert.deepEqual(body.stale, ['served', 'marked']);
+  const called = await call('lax');
+  assert.deepEqual(called.stale, body.stale);
+  const withheld = called.columns.find(({ name }: { name: string }) => name === 'withheld');
+  assert.match(JSON.stringify(withheld.statuses), /STALE/);
   assert.deepEqual(body.statuses[0], {
     served: 'PRESENT',
     withheld: 'STALE',
@@ -179,9 +193,7 @@ test('what nobody can tell is not stale, but what nobody looks at any more is', 
 });
 
 test('one entity: the same, also where an answer was remembered', async () => {
-  await app.listen({ port: 0, host: '127.0.0.1' });
-  const { port } = app.server.address() as { port: number };
-  const url = `http://127.0.0.1:${port}/api/v1/features/online?entity=customer&id=7&features=spending:served,withheld`;
+  const url = `${base}/api/v1/features/online?entity=customer&id=7&features=spending:served,withheld`;
   const get = async () => (await (await fetch(url)).json()) as Record<string, any>;
   for (let times = 0; times < 3; times++) {
     look('fresh', 0);

@@ -43,6 +43,11 @@ class OnlineResponse:
         """Whether a deadline passed before all values had come; those that had not are None and TIMED_OUT."""
         return any(part.get("partial", False) for part in self._parts)
 
+    @property
+    def stale(self) -> Sequence[str]:
+        """Features made from pages that are further behind than they promise."""
+        return list(dict.fromkeys(name for part in self._parts for name in part.get("stale", ())))
+
     @cached_property
     def values(self) -> Mapping[str, Sequence[Any]]:
         """Values by feature."""

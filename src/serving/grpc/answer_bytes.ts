@@ -27,7 +27,16 @@ const COLUMN = {
   eventTimes: 15,
 };
 const EVENT_TIMES = { us: 1, nulls: 2 };
-const ANSWER = { service: 1, version: 2, atUs: 3, rows: 4, columns: 5, eventTimes: 6, partial: 7 };
+const ANSWER = {
+  service: 1,
+  version: 2,
+  atUs: 3,
+  rows: 4,
+  columns: 5,
+  eventTimes: 6,
+  partial: 7,
+  stale: 8,
+};
 
 const KIND_OF: Readonly<Record<Dtype['kind'], Kind>> = {
   bool: Kind.BOOL,
@@ -65,14 +74,13 @@ const STATUS_OF: Readonly<Record<Status, WireStatus>> = {
 export interface AnswerHead {
   readonly atUs: InstantUs;
   readonly eventTimes: boolean;
-  readonly partial: boolean;
 }
 
 /** The message, behind `lead` free bytes. */
 export function answerBytes(
   vectors: Vectors,
   columns: Columns,
-  { atUs, eventTimes, partial }: AnswerHead,
+  { atUs, eventTimes }: AnswerHead,
   lead = 0,
 ): Uint8Array {
   const { program, rows } = vectors;
@@ -99,7 +107,11 @@ export function answerBytes(
     writer.end(start);
   }
   times?.write(writer);
-  writer.bool(ANSWER.partial, partial);
+  writer.bool(ANSWER.partial, vectors.partial);
+  if (vectors.stale.length > 0)
+    columns.names.forEach((name, i) => {
+      if (vectors.stale.includes(outputs[i]!)) writer.string(ANSWER.stale, name);
+    });
   return writer.finish();
 }
 

@@ -78,8 +78,7 @@ export function answerTo(
   lead = 0,
 ): MaybePromise<Uint8Array> {
   const { columns, atUs, eventTimes, revision, program, rows, readUs } = asked;
-  const write = (vectors: Vectors) =>
-    answerBytes(vectors, columns, { atUs, eventTimes, partial: vectors.partial }, lead);
+  const write = (vectors: Vectors) => answerBytes(vectors, columns, { atUs, eventTimes }, lead);
   const vectors = ask.vectors({ revision, program, rows, readUs, ...terms });
   return vectors instanceof Promise ? vectors.then(write) : write(vectors);
 }
