@@ -5,6 +5,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
+import { conformanceServer } from '../serving/conformance/world.ts';
 import { python } from '../support/python.ts';
 import { json, type Server, sql, startServer, temporary } from './support.ts';
 
@@ -64,6 +65,7 @@ const LABELS = `SELECT (i * 31) % 45 AS customer_id,
   (i % 50)::DOUBLE AS price, i % 3 = 0 AS is_fraud FROM range(600) t(i) ORDER BY i`;
 
 let server: Server;
+let held: Awaited<ReturnType<typeof conformanceServer>>;
 let environment: NodeJS.ProcessEnv;
 const { folder, remove } = temporary();
 before(async () => {
@@ -79,17 +81,20 @@ before(async () => {
   const train = ['train', '--service', 'all_v1', '--time', 'event_timestamp'];
   await json(folder, ...train, '--labels', 'labels.parquet', '--out', 'training.arrow');
   server = await startServer(folder);
+  held = await conformanceServer();
   environment = {
     PATH: process.env.PATH,
     HOME: folder,
     PYTHONDONTWRITEBYTECODE: '1',
     PYTHONPATH: join(FOLDER, 'src'),
     SAMEWISE_URL: server.url,
+    SAMEWISE_CONFORMANCE_URL: await held.app.listen({ port: 0, host: '127.0.0.1' }),
     SAMEWISE_PROJECT: folder,
   };
 });
 after(async () => {
   await server?.stop();
+  await held?.app.close();
   remove();
 });
 
