@@ -23,8 +23,8 @@ import {
   unknownEntity,
 } from './pages.ts';
 import type { KeyGroup, ServiceProgram } from './service_program.ts';
-import { computedStatus, storedStatus, storedValue } from './stand_in.ts';
 import { type StaleParts, withhold } from './staleness.ts';
+import { computedStatus, storedStatus, storedValue } from './stand_in.ts';
 
 /** One entity's request: values in the order of the program's `inputs`, in their types. A null key part is an unknown entity. */
 export type RequestRow = readonly (Scalar | null)[];
