@@ -52,8 +52,11 @@ export function bothVersions(http1: Server, http2: Http2Server, silentMs: number
       socket.setTimeout(0);
       socket.off('timeout', give);
       forget();
-      if (same) http2.emit('connection', socket);
-      else for (const speak of speakHttp1) speak.call(http1, socket);
+      if (same) {
+        // A server of HTTP/1.1 has its sockets stay half open; one of HTTP/2 would never learn that the client has gone.
+        socket.allowHalfOpen = false;
+        http2.emit('connection', socket);
+      } else for (const speak of speakHttp1) speak.call(http1, socket);
     };
     socket.on('error', give);
     socket.once('end', give);

@@ -80,7 +80,13 @@ export function serveCalls(
   sweep.unref();
   server.once('close', () => clearInterval(sweep));
   http2.on('stream', (stream: ServerHttp2Stream, headers, ...rest) => {
-    const use = uses.get(stream.session!)!;
+    const use = stream.session === undefined ? undefined : uses.get(stream.session);
+    if (use === undefined || stream.closed) {
+      // What came right behind the request has ended it, or its session: nobody waits for an answer.
+      stream.on('error', () => {});
+      stream.destroy();
+      return;
+    }
     use.calls++;
     use.idle = false;
     stream.once('close', () => use.calls--);
