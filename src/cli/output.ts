@@ -192,11 +192,14 @@ function printCell(cell: unknown): string {
   return String(cell);
 }
 
-/** Milliseconds for people: 350 ms, 4.2 s, 3 min 5 s. */
+/** Milliseconds for people: 350 ms, 4.2 s, 3 min 5 s, 2 h 10 min, 5 d 3 h. */
 export function duration(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)} ms`;
   if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
-  return `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s`;
+  if (ms < 3_600_000) return `${Math.floor(ms / 60_000)} min ${Math.floor((ms % 60_000) / 1000)} s`;
+  const hours = Math.floor(ms / 3_600_000);
+  if (hours < 24) return `${hours} h ${Math.floor((ms % 3_600_000) / 60_000)} min`;
+  return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
 /** An error as people read it: what, where, what to do. No stack for a user's mistake. */

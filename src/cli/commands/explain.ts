@@ -5,7 +5,7 @@ import { formatDuration } from '../../base/duration.ts';
 import { SamewiseError } from '../../base/errors.ts';
 import { formatCount } from '../../base/numbers.ts';
 import { command, instant, pairs, whole, withApp } from '../command.ts';
-import { table } from '../output.ts';
+import { duration, table } from '../output.ts';
 
 interface Options {
   readonly key?: Record<string, string>;
@@ -150,7 +150,7 @@ function printLookup(told: ExplainedLookup): string {
   if (newest !== null)
     rows.push([
       'newest event',
-      `${newest.event_time}, ${newest.age_ms} ms before the read; it arrived ${newest.arrived_after_ms} ms after it happened`,
+      `${newest.event_time}, ${duration(newest.age_ms)} before the read; it arrived ${duration(newest.arrived_after_ms)} after it happened`,
     ]);
   const { freshness } = told;
   if (freshness !== null)
