@@ -88,12 +88,13 @@ export class Ask {
     if (first === rows.length && !(begun instanceof Promise))
       return this.#end(question, reading, chosen);
     this.#pagesUnderWay += pages;
-    const whole = this.#rest(question, reading, first, begun);
-    return within(whole, untilMs - this.#parts.clock.monotonicMs())
-      .then(() => this.#end(question, reading, chosen))
-      .finally(() => {
-        this.#pagesUnderWay -= pages;
-      });
+    const whole = this.#rest(question, reading, first, begun).finally(() => {
+      // Not when the deadline passes: what is still to come takes its place as before.
+      this.#pagesUnderWay -= pages;
+    });
+    return within(whole, untilMs - this.#parts.clock.monotonicMs()).then(() =>
+      this.#end(question, reading, chosen),
+    );
   }
 
   #rowsOfPart({ plan }: ServiceProgram): number {
@@ -119,7 +120,7 @@ export class Ask {
     let sinceMs = clock.monotonicMs();
     for (let row = from; row < rows.length; row += step) {
       const nowMs = clock.monotonicMs();
-      if (nowMs >= untilMs) return;
+      if (nowMs >= untilMs) break;
       if (nowMs - sinceMs >= TURN_MS) {
         await setImmediate();
         sinceMs = clock.monotonicMs();

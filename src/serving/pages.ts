@@ -91,34 +91,31 @@ function readHeads(
   counter.pages(wanted.length);
   let pending: Promise<void>[] | null = null;
   let bytes = 0;
+  const wait = (i: number, coming: Promise<PageAnswer>) => {
+    const done = coming.then((whole) => {
+      put(i, whole);
+    });
+    // A page behind it that cannot be read ends the reading, and then nobody else hears of its failure.
+    done.catch(() => {});
+    pending ??= [];
+    pending.push(done);
+  };
   for (let i = 0; i < wanted.length; i++) {
     const page = wanted[i]!;
     const head = heads[i];
     if (head !== undefined) {
       bytes += head.bytes.length;
       if (isEvicted(head.bytes)) {
-        pending ??= [];
-        pending.push(
-          readEvicted(store, page, counter).then((whole) => {
-            put(i, whole);
-          }),
-        );
+        wait(i, readEvicted(store, page, counter));
         continue;
       }
     }
     const answer = read(page, head, noBlock);
     if (answer.missing.length === 0) put(i, pageAnswer(page, head, answer));
-    else {
-      pending ??= [];
-      pending.push(
-        readBlocks(store, page, head, answer.missing, counter).then((whole) => {
-          put(i, whole);
-        }),
-      );
-    }
+    else wait(i, readBlocks(store, page, head, answer.missing, counter));
   }
   counter.bytes(bytes);
-  if (pending !== null) return Promise.all(pending).then(() => {});
+  if (pending !== null) return Promise.all<void>(pending).then(() => {});
 }
 
 /** Fetches what is missing until the timeline can be read; a block that is gone means that the head has changed. */

@@ -200,6 +200,24 @@ test('of 100,000 entities asked at once, each request is answered or refused, an
   assert.equal((await ask.vectors(question([7n]))).rows, 1);
 });
 
+test('what is answered in part goes on counting as under way until it has come', async () => {
+  let hangs = true;
+  const waiting: (() => void)[] = [];
+  const { ask } = askOver(async (keys) => {
+    if (hangs) await new Promise<void>((done) => waiting.push(done));
+    return keys.map(headOf);
+  });
+  const some = () => question(new Array(MAX_ENTITIES).fill(7n), 1);
+  const refused = async () => {
+    for (let i = 0; i < 50; i++) assert.equal((await ask.vectors(some())).partial, true);
+  };
+  await assert.rejects(refused, { code: 'serving/overloaded' });
+  hangs = false;
+  for (const done of waiting) done();
+  await new Promise((done) => setImmediate(done));
+  assert.equal((await ask.vectors(question([7n]))).partial, false);
+});
+
 let server: Awaited<ReturnType<typeof serverOver>>;
 const gate = { open: true, waiting: [] as (() => void)[] };
 before(async () => {

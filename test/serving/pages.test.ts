@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { catalogOf, compileView } from '../../src/model/index.ts';
 import type { OnlineStore } from '../../src/online/contract.ts';
 import { type PageAnswer, readPages } from '../../src/serving/pages.ts';
+import { evictedHead } from '../../src/timeline/index.ts';
 import { encodeKey } from '../../src/types/key.ts';
 import {
   entity,
@@ -103,4 +104,30 @@ test('a page that never settles is given up', async () => {
   await assert.rejects(async () => read(online), {
     code: 'serving/unsettled-page',
   });
+});
+
+test('a page that cannot be read, beside one that cannot be brought back, is one error that the reader gets', async () => {
+  const online = await filled(199);
+  const [stored] = [...online.pages.values()] as any[];
+  const bytes = evictedHead(program.layout, stored.head.bytes);
+  const heads = [
+    { bytes, version: 1 },
+    { bytes: new Uint8Array(16), version: 1 },
+  ];
+  const lost: unknown[] = [];
+  const lose = (error: unknown) => lost.push(error);
+  process.on('unhandledRejection', lose);
+  try {
+    const store = {
+      online: { ...online, heads: () => heads },
+      bringBack: () => Promise.reject(new Error('history is away')),
+    };
+    const both = async () => readPages(store, [page, page], counter, () => {});
+    await assert.rejects(both, { code: 'timeline/unknown-format' });
+    // What nobody waits for is told to the process when the turn is over.
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(lost, []);
+  } finally {
+    process.off('unhandledRejection', lose);
+  }
 });
