@@ -4,7 +4,7 @@
  * `samewise rebuild` makes it again.
  */
 import { createWriteStream, existsSync } from 'node:fs';
-import { open, rm } from 'node:fs/promises';
+import { open, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -99,11 +99,7 @@ export class Trainings {
   ): Promise<TrainingSet> {
     const id = asked.id ?? this.#freshId(asked);
     const path = join(this.#parts.outputDir, `training-${id}.arrow`);
-    if (this.#running.has(id) || existsSync(manifestOf(path))) {
-      throw new SamewiseError('serving/name-taken', `there is a training set ${id} already`, {
-        where: { field: 'id' },
-      });
-    }
+    if (this.#running.has(id) || existsSync(manifestOf(path))) throw nameTaken(id);
     if (this.#running.size >= MAX_AT_ONCE) {
       throw new SamewiseError(
         'serving/overloaded',
@@ -113,13 +109,19 @@ export class Trainings {
     }
     this.#running.set(id, { phase: 'receive', done: 0, total: null });
     const received = `${path}.labels.${LABEL_TYPES[asked.contentType]!}`;
+    const claim = `${path}.claim`;
     try {
-      return await this.#build(asked, labels, signal, { id, path, received });
-    } catch (error) {
-      // What is left of a failure nobody can use.
-      for (const file of [path, manifestOf(path), received, `${path}.labels.parquet`])
-        await rm(file, { force: true });
-      throw error;
+      await makeClaim(id, path, claim);
+      try {
+        return await this.#build(asked, labels, signal, { id, path, received });
+      } catch (error) {
+        // What is left of a failure nobody can use.
+        for (const file of [path, manifestOf(path), received, `${path}.labels.parquet`])
+          await rm(file, { force: true });
+        throw error;
+      } finally {
+        await rm(claim, { force: true });
+      }
     } finally {
       this.#running.delete(id);
     }
@@ -176,6 +178,25 @@ export class Trainings {
   }
 }
 
+function nameTaken(id: string): SamewiseError {
+  return new SamewiseError('serving/name-taken', `there is a training set ${id} already`, {
+    where: { field: 'id' },
+  });
+}
+
+/** Other processes of the server make training sets in the same folder: only one of them has an id. */
+async function makeClaim(id: string, path: string, claim: string): Promise<void> {
+  try {
+    await writeFile(claim, '', { flag: 'wx' });
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'EEXIST') throw nameTaken(id);
+    throw cause;
+  }
+  if (!existsSync(manifestOf(path))) return;
+  await rm(claim);
+  throw nameTaken(id);
+}
+
 function manifestOf(path: string): string {
   return `${path}.manifest.json`;
 }
@@ -200,7 +221,7 @@ async function receive(
     }
   };
   try {
-    await pipeline(labels, counted, createWriteStream(path, { flags: 'wx' }), { signal });
+    await pipeline(labels, counted, createWriteStream(path), { signal });
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     if (signal.aborted || code === 'ECONNRESET' || code === 'ERR_STREAM_PREMATURE_CLOSE')
