@@ -38,7 +38,9 @@ interface Queue {
 export class ColdTier {
   readonly #app: Omit<Streaming, 'log' | 'decoder'>;
   readonly #queues = new Map<string, Queue>();
+  /** By id, as the revision `#head` of the registry has them: where history lies is no part of an id. */
   readonly #views = new Map<string, LiveView>();
+  #head = -1;
   #scans = 0;
   readonly #registry = new PromRegistry();
   readonly #keys: Counter;
@@ -156,14 +158,18 @@ export class ColdTier {
 
   /** The view with what history needs to know of it. */
   async #viewOf({ id, view }: ViewProgram): Promise<LiveView> {
-    let found = this.#views.get(id);
+    const { registry } = this.#app;
+    const head = await registry.head();
+    let found = head === this.#head ? this.#views.get(id) : undefined;
     if (found === undefined) {
-      const live = liveViews(await this.#app.registry.load(), null);
+      const live = liveViews(await registry.load(), null);
       found = live.find(({ program }) => program.id === id);
       if (found === undefined)
         throw new SamewiseError('app/unknown-view', `${view.name} is not served any more`, {
           where: { view: view.name },
         });
+      if (head !== this.#head) this.#views.clear();
+      this.#head = head;
       this.#views.set(id, found);
     }
     return found;

@@ -1,6 +1,7 @@
 /** Keys that leave the online store and come back: nobody who reads them can tell, whatever happens meanwhile. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { ColdTier } from '../../src/app/cold_tier.ts';
 import { evictIdle, evictWhenDue, idleViews } from '../../src/app/eviction.ts';
 import { explain } from '../../src/app/explain.ts';
 import { materialize } from '../../src/app/materialize.ts';
@@ -219,6 +220,36 @@ test('keys that are read at once come back by one scan, and what fails is told a
     ),
   );
   assert.ok(scans <= 1, `${scans} scans`);
+});
+
+test('keys come back from where history lies by now', async (t) => {
+  const { app, view, streaming } = await idle();
+  t.after(() => app.close());
+  await leave({ app } as World);
+  let head = await app.registry.head();
+  let path = 'before/*.parquet';
+  const registry = {
+    head: async () => head,
+    load: async () =>
+      (await app.registry.load()).map((one) => {
+        if (one.kind !== 'source' || one.name !== 'payments') return one;
+        const batch = { type: 'parquet', path, hivePartitioned: false };
+        return { ...one, definition: { ...one.definition, batch } };
+      }),
+  };
+  const read: unknown[] = [];
+  const offline = {
+    async *history({ catalog }: HistoryRequest) {
+      read.push((catalog.sources.payments!.batch as { path: string }).path);
+      yield* [];
+    },
+  };
+  const tier = new ColdTier({ ...streaming, registry, offline } as any);
+  await tier.bringBack(view.program, encodeKey([1n], [int64]));
+  path = 'after/*.parquet';
+  head++;
+  await tier.bringBack(view.program, encodeKey([2n], [int64]));
+  assert.deepEqual(read, ['before/*.parquet', 'after/*.parquet']);
 });
 
 test('a view is gone through when it is its time', async (t) => {
