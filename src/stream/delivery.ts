@@ -9,7 +9,12 @@ import type { ConsumerEvent, ConsumerLimits, LogRecord } from './contract.ts';
 const DEFAULT_LIMITS: ConsumerLimits = { records: 5_000, bytes: 4 * 1024 * 1024 };
 
 /** What a record costs besides its key and value. */
-const RECORD_BYTES = 100;
+export const RECORD_BYTES = 100;
+
+/** A record whose adapter may know how many bytes it holds in all, as `deliver` counts them. */
+export interface SizedRecord extends LogRecord {
+  readonly size?: number;
+}
 
 /** An assigned partition: one object from assignment to revocation. */
 export interface Cursor {
@@ -109,7 +114,7 @@ export class Delivery {
   deliver(
     cursor: Cursor,
     turn: number,
-    records: readonly LogRecord[],
+    records: readonly SizedRecord[],
     position: bigint,
     next: bigint,
   ): void {
@@ -119,7 +124,7 @@ export class Delivery {
     let from = 0;
     let bytes = 0;
     for (let i = 0; i < records.length; i++) {
-      bytes += bytesOf(records[i]!);
+      bytes += records[i]!.size ?? bytesOf(records[i]!);
       const full = i + 1 - from >= this.#limits.records || bytes >= this.#limits.bytes;
       if (!full && i + 1 < records.length) continue;
       const slice = from === 0 && i + 1 === records.length ? records : records.slice(from, i + 1);

@@ -43,10 +43,10 @@ export function readBatch(
 ): ReadBatch {
   const deadLetters: DeadLetter[] = [];
   const arrivals = new Float64Array(records.length);
-  let arrivalUs = before?.arrivalUs ?? null;
+  let lastUs = before?.arrivalUs ?? null;
   for (let i = 0; i < records.length; i++) {
-    arrivalUs = arrivalOf(records[i]!.timestampUs, arrivalUs);
-    arrivals[i] = arrivalUs;
+    lastUs = arrivalOf(records[i]!.timestampUs, lastUs);
+    arrivals[i] = lastUs;
   }
   const bury = (i: number, error: SamewiseError) => {
     deadLetters.push(deadLetter(partition, records[i]!, arrivals[i]!, error));
@@ -79,16 +79,23 @@ export function readBatch(
   const picked = <A extends Float64Array | Uint8Array>(values: A): A =>
     all ? values : (values.constructor as any).from(good, (row: number) => values[row]!);
   const rows = all ? batch : pickRows(source, batch, good);
+  const arrivalUs = new Float64Array(good.length);
+  const positions = new Array<bigint>(good.length);
+  for (let i = 0; i < good.length; i++) {
+    const record = recordOf[good[i]!]!;
+    arrivalUs[i] = arrivals[record]!;
+    positions[i] = records[record]!.position;
+  }
   return {
     partition,
     after: before,
-    to: { position: records.at(-1)!.position, arrivalUs: arrivalUs!, newestUs },
+    to: { position: records.at(-1)!.position, arrivalUs: lastUs!, newestUs },
     records: records.length,
     rows,
     timeUs: picked(timeUs),
-    arrivalUs: Float64Array.from(good, (row) => arrivals[recordOf[row]!]!),
+    arrivalUs,
     ids: eventIds(source, rows),
-    positions: good.map((row) => records[recordOf[row]!]!.position),
+    positions,
     retract: retract && picked(retract),
     late: late?.subarray(0, good.length) ?? null,
     deadLetters: deadLetters.sort((a, b) => (a.position < b.position ? -1 : 1)),
@@ -130,7 +137,8 @@ function readColumns(
   arrivals: Float64Array,
   bury: (i: number, error: SamewiseError) => void,
 ): Read {
-  const recordOf = Int32Array.from(arrivals, (_, i) => i);
+  const recordOf = new Int32Array(arrivals.length);
+  for (let i = 0; i < recordOf.length; i++) recordOf[i] = i;
   const given = new Map<number, DecodedRow>();
   for (const [i, said] of others) {
     if (said instanceof SamewiseError) bury(i, said);

@@ -267,7 +267,9 @@ export class Worker {
     if (reader.overtaken) return this.#restart(consumer, reader);
     const { at } = reader;
     const records =
-      at === null ? event.records : event.records.filter(({ position }) => position > at.position);
+      at === null || event.records[0]!.position > at.position
+        ? event.records
+        : event.records.filter(({ position }) => position > at.position);
     if (records.length === 0) return;
     reader.see(event.next);
     const decoded = await this.#retry(

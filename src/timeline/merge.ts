@@ -20,7 +20,10 @@ export function winnersOf(mutable: boolean, changes: Changes): Winners {
   const all: number[] = [];
   for (let i = 0; i < changes.length; i++) all.push(i);
   let inOrder = true;
-  for (let i = 1; i < changes.length && inOrder; i++) inOrder = timeUs[i]! > timeUs[i - 1]!;
+  for (let i = 1; i < changes.length && inOrder; i++)
+    inOrder =
+      timeUs[i]! > timeUs[i - 1]! ||
+      (timeUs[i] === timeUs[i - 1] && compareIds(words, i - 1, words, i) < 0);
   if (inOrder) return { changes, arrivalUs, words, rows: all };
   const retracted = (row: number): number => (retract === null ? 0 : retract[row]!);
   const sameEvent = (x: number, y: number): boolean =>

@@ -5,7 +5,7 @@
  */
 import type { fetchV17, RecordsBatch } from '@platformatic/kafka';
 import { type InstantUs, MAX_INSTANT_US } from '../../base/time.ts';
-import type { LogRecord } from '../contract.ts';
+import { RECORD_BYTES, type SizedRecord } from '../delivery.ts';
 
 const TIMESTAMP_OF_LOG = 1 << 3;
 const TRANSACTIONAL = 1 << 4;
@@ -17,7 +17,7 @@ const NO_HEADERS: ReadonlyMap<string, Uint8Array> = new Map();
 
 /** What of a partition's answer there is to read. */
 export interface Fetched {
-  readonly records: readonly LogRecord[];
+  readonly records: readonly SizedRecord[];
   /** Where to go on: behind all that the answer held, records or not. */
   readonly position: bigint;
   /** End of what can be read: open transactions, and what is no record of anybody, lie behind it. */
@@ -27,7 +27,7 @@ export interface Fetched {
 /** Reads an answer to a fetch that began at `from`, which may lie within a batch. */
 export function readFetched(answer: fetchV17.FetchResponsePartition, from: bigint): Fetched {
   const batches = answer.records ?? [];
-  const records: LogRecord[] = [];
+  const records: SizedRecord[] = [];
   let position = from;
   const aborted = (answer.abortedTransactions ?? []).toSorted(byFirstOffset);
   const aborting = new Set<bigint>();
@@ -52,20 +52,46 @@ function byFirstOffset(a: { firstOffset: bigint }, b: { firstOffset: bigint }): 
   return a.firstOffset < b.firstOffset ? -1 : 1;
 }
 
-function readBatch(batch: RecordsBatch, from: bigint, into: LogRecord[]): void {
+function readBatch(batch: RecordsBatch, from: bigint, into: SizedRecord[]): void {
   const { firstOffset } = batch;
   const firstMs = Number(batch.firstTimestamp);
   const logUs = batch.attributes & TIMESTAMP_OF_LOG ? instantOf(Number(batch.maxTimestamp)) : null;
   for (const record of batch.records) {
     const position = firstOffset + BigInt(record.offsetDelta);
     if (position < from) continue;
-    into.push({
-      position,
-      timestampUs: logUs ?? instantOf(firstMs + Number(record.timestampDelta)),
-      key: bytesOf(record.key),
-      value: bytesOf(record.value),
-      headers: record.headers.length === 0 ? NO_HEADERS : headersOf(record.headers),
-    });
+    const timestampUs = logUs ?? instantOf(firstMs + Number(record.timestampDelta));
+    into.push(new KafkaRecord(position, timestampUs, record));
+  }
+}
+
+type ClientRecord = RecordsBatch['records'][number];
+
+/** A record as the client read it. Most keys are never looked at: views of bytes are made when they are asked for. */
+class KafkaRecord implements SizedRecord {
+  readonly position: bigint;
+  readonly timestampUs: InstantUs;
+  readonly headers: ReadonlyMap<string, Uint8Array>;
+  readonly size: number;
+  readonly #key: Buffer | null;
+  readonly #value: Buffer | null;
+
+  constructor(position: bigint, timestampUs: InstantUs, { key, value, headers }: ClientRecord) {
+    this.position = position;
+    this.timestampUs = timestampUs;
+    this.headers = headers.length === 0 ? NO_HEADERS : headersOf(headers);
+    let size = RECORD_BYTES + (key?.length ?? 0) + (value?.length ?? 0);
+    for (const [name, content] of headers) size += (name?.length ?? 0) + (content?.length ?? 0);
+    this.size = size;
+    this.#key = key;
+    this.#value = value;
+  }
+
+  get key(): Uint8Array | null {
+    return bytesOf(this.#key);
+  }
+
+  get value(): Uint8Array | null {
+    return bytesOf(this.#value);
   }
 }
 
