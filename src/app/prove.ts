@@ -28,7 +28,11 @@ const BATCH = 256;
  * Reads up to `rows` rows of a training set online, each at its own T, and compares every feature.
  * Throws `app/cannot-prove` for one that was built as-served: the online store answers with all that is known now.
  */
-export async function prove(app: App, manifestPath: string, rows: number): Promise<Proof> {
+export async function prove(
+  app: Pick<App, 'online' | 'offline'> & { readonly coldTier: Pick<App['coldTier'], 'bringBack'> },
+  manifestPath: string,
+  rows: number,
+): Promise<Proof> {
   const sample = await app.offline.sample(manifestPath, rows);
   if (sample.knowledge !== 'final') {
     throw new SamewiseError('app/cannot-prove', 'the training set was built as-served', {

@@ -4,7 +4,6 @@ import { after, before, test } from 'node:test';
 // `samewise` in an example means the sources, as it does on the command line.
 import '../../src/app/definitions.ts';
 import { materialize } from '../../src/app/materialize.ts';
-import type { App } from '../../src/app/open.ts';
 import { prove } from '../../src/app/prove.ts';
 import { manualClock } from '../../src/base/clock.ts';
 import { collect, definitionOf } from '../../src/dsl/index.ts';
@@ -166,11 +165,9 @@ test('what is served for a payment at its own time is its training row, bit for 
       const [made] = await materialize(app, { views: [view], entities });
       assert.equal(made!.keys, entities.length);
     }
-    const proof = await prove(
-      { online, offline: project.store as OfflineStore } as App,
-      manifestPath,
-      rows,
-    );
+    const coldTier = { bringBack: () => assert.fail('no key was evicted') };
+    const app = { online, offline: project.store as OfflineStore, coldTier };
+    const proof = await prove(app, manifestPath, rows);
     assert.equal(proof.values, rows * 12);
     assert.deepEqual(proof.mismatches, []);
   } finally {
