@@ -28,6 +28,8 @@ export class Bodies {
 
   /** A request with a body has come, and its body is coming. Throws `serving/overloaded`. */
   begin(request: IncomingMessage): void {
+    // It was read before, and its end is over.
+    if (request.complete) return;
     const { 'content-length': length, 'transfer-encoding': chunked } = request.headers;
     if (length === undefined && chunked === undefined) return;
     // Those that say they are larger are refused or streamed.
@@ -39,12 +41,22 @@ export class Bodies {
       });
     }
     this.#bytes += bytes;
-    // The first look only begins to measure.
-    this.#coming.set(request, { bytes, seen: Number.NEGATIVE_INFINITY });
-    request.once('close', () => this.#end(request));
+    this.#watch(request, bytes);
+    request.once('close', () => this.end(request));
   }
 
-  #end(request: IncomingMessage): void {
+  /** The same for one that is known to be small; whoever says so tells its end. */
+  beginSmall(request: IncomingMessage): void {
+    this.#watch(request, 0);
+  }
+
+  #watch(request: IncomingMessage, bytes: number): void {
+    // The first look only begins to measure.
+    this.#coming.set(request, { bytes, seen: Number.NEGATIVE_INFINITY });
+  }
+
+  /** No more of it comes. */
+  end(request: IncomingMessage): void {
     const coming = this.#coming.get(request);
     if (coming === undefined) return;
     this.#coming.delete(request);

@@ -5,7 +5,7 @@ import { constants } from 'node:zlib';
 import compress from '@fastify/compress';
 import type { FastifyInstance } from 'fastify';
 import { SamewiseError } from '../base/errors.ts';
-import { Bodies } from './bodies.ts';
+import type { Bodies } from './bodies.ts';
 import { rawRefusal } from './errors.ts';
 import { COMPRESSED_FROM_BYTES } from './http_limits.ts';
 
@@ -16,9 +16,12 @@ declare module 'fastify' {
   }
 }
 
-/** To be called before there are routes; `isDraining` says whether the next answer on a connection is its last. */
-export async function everyRoute(app: FastifyInstance, isDraining: () => boolean): Promise<void> {
-  const bodies = new Bodies(endSlow);
+/** To be called before there are routes; `bodies` is asked about each that comes, `isDraining` says whether the next answer on a connection is its last. */
+export async function everyRoute(
+  app: FastifyInstance,
+  bodies: Bodies,
+  isDraining: () => boolean,
+): Promise<void> {
   const endWatch = bodies.watch();
   app.addHook('onClose', async () => endWatch());
   app.addHook('onRequest', (request, reply, done) => {
@@ -55,7 +58,8 @@ function matches(asked = '', tag: string): boolean {
   return asked.split(',').some((one) => one.trim() === tag || one.trim() === '*');
 }
 
-function endSlow(request: IncomingMessage): void {
+/** Ends a request whose body comes too slowly. */
+export function endSlow(request: IncomingMessage): void {
   const error = new SamewiseError('serving/request-timeout', 'the request comes too slowly', {
     hint: 'send a body without pauses',
   });

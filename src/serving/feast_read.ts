@@ -5,9 +5,12 @@
 import { nearest, SamewiseError } from '../base/errors.ts';
 import { formatInstant } from '../base/time.ts';
 import { findView, membersFor, parseRef } from '../model/index.ts';
+import type { MaybePromise } from '../online/contract.ts';
 import { scalarFromJson } from '../types/json.ts';
 import type { Scalar } from '../types/scalar.ts';
+import type { Question } from './ask.ts';
 import { MAX_FEATURES_ASKED } from './asked.ts';
+import type { Context } from './context.ts';
 import type { Revision } from './definitions.ts';
 import { FeastRefusal } from './feast_refusal.ts';
 import type { FeastReadBody } from './feast_schemas.ts';
@@ -15,8 +18,25 @@ import { fromFeast, toFeast } from './feast_values.ts';
 import { compileMembers, type ServiceProgram } from './service_program.ts';
 import type { RequestRow, Vectors } from './vector.ts';
 
+export const FEAST_READ_PATH = '/get-online-features';
+
+/** The answer to a request, at once where reading ends at once. Throws or rejects as resolving and reading do. */
+export function readFeast(
+  { ask, clock }: Pick<Context, 'ask' | 'clock'>,
+  revision: Revision,
+  body: FeastReadBody,
+  terms: Pick<Question, 'untilMs' | 'requestId'>,
+): MaybePromise<string> {
+  const asked = feastAsked(revision, body);
+  const rows = feastRows(asked, body.entities);
+  const { program } = asked;
+  const write = (vectors: Vectors) => feastText(asked, rows, vectors);
+  const vectors = ask.vectors({ revision, program, rows, readUs: clock.nowUs(), ...terms });
+  return vectors instanceof Promise ? vectors.then(write) : write(vectors);
+}
+
 /** What is asked of every entity, and how the answer calls it. */
-export interface FeastAsked {
+interface FeastAsked {
   readonly program: ServiceProgram;
   /** Of each output of the program. */
   readonly names: readonly string[];
@@ -31,7 +51,7 @@ const MAX_KEPT_LISTS = 1000;
  * Resolves a service or a list of features. Throws what Feast's clients raise for a view or a service that does not exist and for
  * two columns of one name, and `serving/…` for what they have no name for.
  */
-export function feastAsked(revision: Revision, body: FeastReadBody): FeastAsked {
+function feastAsked(revision: Revision, body: FeastReadBody): FeastAsked {
   const { feature_service: service, features = [], full_feature_names: full = false } = body;
   if (service !== undefined && service !== null) return ofService(revision, service, full);
   let known = askedBefore.get(revision);
@@ -129,10 +149,7 @@ function refuseCollisions(names: readonly string[], full: boolean): void {
 }
 
 /** The entities of a request, row by row. Columns that nothing asks for are passed over, as Feast does. */
-export function feastRows(
-  { program }: FeastAsked,
-  entities: FeastReadBody['entities'],
-): RequestRow[] {
+function feastRows({ program }: FeastAsked, entities: FeastReadBody['entities']): RequestRow[] {
   const { inputs, keyCount } = program;
   const given = inputs.map(({ name }) =>
     Object.hasOwn(entities, name) ? entities[name] : undefined,
@@ -187,11 +204,7 @@ const PRESENT = '"PRESENT"';
 const NO_TIME = '"1970-01-01T00:00:00Z"';
 
 /** The answer. */
-export function feastText(
-  { names }: FeastAsked,
-  rows: readonly RequestRow[],
-  vectors: Vectors,
-): string {
+function feastText({ names }: FeastAsked, rows: readonly RequestRow[], vectors: Vectors): string {
   const { program } = vectors;
   const keys = program.inputs.slice(0, program.keyCount);
   const present = repeated(PRESENT, rows.length);

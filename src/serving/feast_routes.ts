@@ -8,7 +8,7 @@ import { parseInstant } from '../base/time.ts';
 import type { Source } from '../model/definitions.ts';
 import type { Context } from './context.ts';
 import { coded, statusOf } from './errors.ts';
-import { feastAsked, feastRows, feastText } from './feast_read.ts';
+import { FEAST_READ_PATH, readFeast } from './feast_read.ts';
 import { FeastRefusal, refusalOf, sendInvalid, sendRefusal } from './feast_refusal.ts';
 import {
   FEAST_TARGETS,
@@ -26,6 +26,7 @@ import {
   feastWriteSchema,
 } from './feast_schemas.ts';
 import { fromFeast } from './feast_values.ts';
+import type { HandedOver } from './handed_over.ts';
 import { JSON_TYPE } from './schemas.ts';
 import { termsOf } from './terms.ts';
 
@@ -35,8 +36,9 @@ const CREATED = ['created', 'created_timestamp'];
 
 type Frame = FeastPushBody['df'];
 
-export function feastRoutes(app: FastifyInstance, context: Context): void {
-  const { ask, clock, definitions, materialize, pushEvents, onFailure } = context;
+/** Of the requests that read, some were begun elsewhere. */
+export function feastRoutes(app: FastifyInstance, context: Context, handed: HandedOver): void {
+  const { definitions, materialize, pushEvents, onFailure } = context;
 
   /** Feast's clients read what they have just pushed, so this waits for it wherever it should be online. */
   async function pushFrame(source: Source, frame: Frame, to: (typeof FEAST_TARGETS)[number]) {
@@ -68,18 +70,12 @@ export function feastRoutes(app: FastifyInstance, context: Context): void {
     });
 
     scope.post<{ Body: FeastReadBody }>(
-      '/get-online-features',
-      { schema: feastReadSchema },
+      FEAST_READ_PATH,
+      { schema: feastReadSchema, preParsing: handed.hook },
       async (request, reply) => {
-        const { body } = request;
         const revision = await definitions.newest();
-        const asked = feastAsked(revision, body);
-        const rows = feastRows(asked, body.entities);
-        const { program } = asked;
-        const question = { revision, program, rows, readUs: clock.nowUs(), ...termsOf(request) };
-        const vectors = await ask.vectors(question);
         reply.header('content-type', JSON_TYPE);
-        return feastText(asked, rows, vectors);
+        return readFeast(context, revision, request.body, termsOf(request));
       },
     );
 

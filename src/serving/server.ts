@@ -1,5 +1,5 @@
 /** The HTTP server, put together. It holds no definitions of its own and names no adapter; app/ hands both in. */
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage } from 'node:http';
 import swagger from '@fastify/swagger';
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import type { Clock } from '../base/clock.ts';
@@ -8,16 +8,18 @@ import type { OfflineStore } from '../offline/contract.ts';
 import type { OnlineStore } from '../online/contract.ts';
 import type { Registry } from '../registry/contract.ts';
 import { Ask } from './ask.ts';
+import { Bodies } from './bodies.ts';
 import type { Context, DefineFeature, Materialize, OnFailure } from './context.ts';
 import { type Catalogs, Definitions } from './definitions.ts';
 import { coded, connectionRefusal, errorBody, rawRefusal, statusOf } from './errors.ts';
 import { eventsRoute, type PushEvents } from './events_route.ts';
-import { everyRoute } from './every_route.ts';
+import { endSlow, everyRoute } from './every_route.ts';
 import { type Explain, explainRoute } from './explain_route.ts';
 import { feastRoutes } from './feast_routes.ts';
 import type { FeatureLog } from './feature_log.ts';
 import { featuresRoutes } from './features_routes.ts';
 import { serveCalls } from './grpc/index.ts';
+import { HandedOver } from './handed_over.ts';
 import {
   KEEP_ALIVE_MS,
   MAX_BODY_BYTES,
@@ -35,6 +37,7 @@ import { operationRoutes, readiness } from './operation_routes.ts';
 import { PageCache } from './page_cache.ts';
 import type { BringBack } from './pages.ts';
 import type { DataRoots } from './paths.ts';
+import { withPlainPosts } from './plain_posts.ts';
 import { RequestIds } from './request_ids.ts';
 import { Trainings } from './training.ts';
 import { trainingRoute } from './training_route.ts';
@@ -114,12 +117,19 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   };
 
   const closing = new AbortController();
+  const bodies = new Bodies(endSlow);
+  const handed = new HandedOver();
+  const isDraining = () => operation.draining;
   const app = Fastify({
     bodyLimit: MAX_BODY_BYTES,
     serverFactory: (route) => {
       const server = createServer(
         NODE_LIMITS,
-        withFastReads(context, route, () => operation.draining),
+        withFastReads(
+          context,
+          withPlainPosts(context, bodies, handed, route, isDraining),
+          isDraining,
+        ),
       );
       server.maxConnections = MAX_CONNECTIONS;
       server.maxRequestsPerSocket = MAX_REQUESTS_A_CONNECTION;
@@ -139,7 +149,8 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
         verbose: true,
       },
     },
-    genReqId: (request) => requestIds.of(request.headers['x-request-id']),
+    genReqId: (request) =>
+      handed.idOf(request as IncomingMessage) ?? requestIds.of(request.headers['x-request-id']),
     // Of a path that the router does not take; nothing else has seen the request.
     frameworkErrors: (error, request, reply: FastifyReply) => {
       const refusal = coded(error);
@@ -182,7 +193,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   const operation = new Operation(context, app.server, closing);
   app.decorate('operation', operation);
   app.addHook('preClose', async () => operation.drainNow());
-  await everyRoute(app, () => operation.draining);
+  await everyRoute(app, bodies, isDraining);
   // Not onResponse: its listeners on every answer cost more than all of the counting.
   app.decorateRequest('startedMs', 0);
   app.addHook('onRequest', (request, _, done) => {
@@ -215,11 +226,11 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
     convertConstToEnum: false,
   });
   onlineRoute(app, context);
-  vectorsRoute(app, context);
+  vectorsRoute(app, context, handed);
   featuresRoutes(app, context);
   eventsRoute(app, context);
   explainRoute(app, context);
-  feastRoutes(app, context);
+  feastRoutes(app, context, handed);
   offlineRoute(app, context);
   trainingRoute(app, context);
   operationRoutes(app, context, options.allMetrics ?? operation.metrics);

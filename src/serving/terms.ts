@@ -10,9 +10,14 @@ export function termsOf({
 }: Pick<FastifyRequest, 'id' | 'headers' | 'startedMs'>): Pick<Question, 'untilMs' | 'requestId'> {
   const deadline = headers['x-deadline-ms'];
   return {
-    untilMs: deadline === undefined ? Number.POSITIVE_INFINITY : startedMs + Number(deadline),
+    // Where a route's schema does not refuse what is no number, it says nothing.
+    untilMs: isMs(deadline) ? startedMs + Number(deadline) : Number.POSITIVE_INFINITY,
     requestId: id,
   };
+}
+
+function isMs(deadline: unknown): deadline is string {
+  return typeof deadline === 'string' && /^\d{1,9}$/.test(deadline);
 }
 
 /** What can be sent back in a header and does not fill a log. */

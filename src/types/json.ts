@@ -8,6 +8,21 @@ export function scalarFromJson(value: unknown, dtype: Dtype, where: Where): Scal
   return coerce(jsonForCoerce(value, dtype, where), dtype, where);
 }
 
+/** `scalarFromJson` of a value that means what it says, as most do; undefined: it may mean something else, or nothing. */
+export function plainScalar(value: unknown, dtype: Dtype): Scalar | undefined {
+  switch (dtype.kind) {
+    case 'int64':
+      return Number.isSafeInteger(value) ? BigInt(value as number) : undefined;
+    case 'string':
+      return typeof value === 'string' && value.isWellFormed() ? value : undefined;
+    case 'float64':
+      // Zero is always +0.
+      return typeof value === 'number' && Number.isFinite(value) ? value + 0 : undefined;
+    default:
+      return undefined;
+  }
+}
+
 /**
  * What `coerce` takes of a JSON value: for floats the digits of a long whole number mean the nearest float64, as in any JSON;
  * beyond its range they mean nothing. Throws `types/out-of-range`.

@@ -13,7 +13,7 @@ import { parseTimeout, setTrailerStatus } from '@connectrpc/connect/protocol-grp
 import type { MaybePromise } from '../../online/contract.ts';
 import type { Context } from '../context.ts';
 import type { Revision } from '../definitions.ts';
-
+import { wholeBody } from '../whole_body.ts';
 import type { CallOptions } from './calls.ts';
 import { endSending } from './end_sending.ts';
 import { callRefusal } from './errors.ts';
@@ -29,7 +29,6 @@ import {
   type GetOnlineFeaturesRequest,
   GetOnlineFeaturesRequestSchema,
 } from './gen/samewise/v1/features_pb.ts';
-import type { Received } from './received.ts';
 
 export const PLAIN_PATH = `/${FeatureService.typeName}/${FeatureService.method.getOnlineFeatures.name}`;
 
@@ -88,17 +87,24 @@ export function plainCalls(
       ends(200);
       if (!isGone()) send(bytes);
     };
-    whole(body, maxBytes + PREFIX, received, (bytes) => {
+    let length = 0;
+    const take = (more: number) => {
+      if (length + more > maxBytes + PREFIX) throw tooLong(maxBytes);
+      received.take(more);
+      length += more;
+    };
+    const answer = (bytes: Uint8Array | null, refusal: unknown) => {
       if (isGone()) return;
+      if (bytes === null) return fail(refusal);
       try {
-        if (bytes instanceof ConnectError) throw bytes;
         const answer = respond(messageIn(bytes), terms, lead);
         if (answer instanceof Promise) answer.then(done).catch(fail);
         else done(answer);
       } catch (error) {
         fail(error);
       }
-    });
+    };
+    wholeBody(body, take, answer, () => received.give(length));
   };
 
   return {
@@ -185,47 +191,6 @@ function tooLong(maxBytes: number): ConnectError {
     Code.ResourceExhausted,
   );
 }
-
-/**
- * The whole of a body, or why it is not taken: it is longer than `maxBytes`, or too much is being received already. Nothing where
- * the client goes away before its end.
- */
-function whole(
-  body: Readable,
-  maxBytes: number,
-  received: Received,
-  then: (bytes: Uint8Array | ConnectError) => void,
-): void {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  const giveUp = (error: ConnectError) => {
-    body.off('data', onData);
-    body.off('end', onEnd);
-    // What still comes is read and forgotten, so that the answer is not lost with the connection.
-    body.resume();
-    then(error);
-  };
-  const onData = (chunk: Buffer) => {
-    if (length + chunk.length > maxBytes) return giveUp(tooLong(maxBytes));
-    try {
-      received.take(chunk.length);
-    } catch (error) {
-      return giveUp(error as ConnectError);
-    }
-    length += chunk.length;
-    chunks.push(chunk);
-  };
-  const onEnd = () => {
-    if (chunks.length === 1) then(chunks[0]!);
-    else then(chunks.length === 0 ? NOTHING : Buffer.concat(chunks));
-  };
-  body.on('data', onData);
-  body.once('end', onEnd);
-  body.once('close', () => received.give(length));
-  body.once('error', () => {});
-}
-
-const NOTHING = new Uint8Array(0);
 
 /** The message of a body that is to have one, not compressed. */
 function onlyMessage(bytes: Uint8Array): Uint8Array {
