@@ -5,7 +5,6 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { lookup } from 'node:dns/promises';
-import { once } from 'node:events';
 import { BoundSocket } from 'node:net';
 import { resolve } from 'node:path';
 import { SamewiseError } from '../base/errors.ts';
@@ -199,8 +198,7 @@ samewise_worker_deaths_total ${this.#deaths}
     });
     const listening = Promise.withResolvers<void>();
     const ready = Promise.withResolvers<void>();
-    const ended = once(child, 'exit').then(([code, signal]) => {
-      const why = signal === null ? `ended with ${code}` : `ended by ${signal}`;
+    const ended = endOf(child).then((why) => {
       refuse(
         new SamewiseError('app/worker-failed', `a process of the server ${why} as it started`),
       );
@@ -238,6 +236,18 @@ samewise_worker_deaths_total ${this.#deaths}
     };
     return one;
   }
+}
+
+/** How a child ends; one that the system has no process for never begins. */
+function endOf(child: ChildProcess): Promise<string> {
+  return new Promise((resolve) => {
+    child.once('exit', (code, signal) =>
+      resolve(signal === null ? `ended with ${code}` : `ended by ${signal}`),
+    );
+    child.on('error', (error) => {
+      if (child.pid === undefined) resolve(`failed (${error.message})`);
+    });
+  });
 }
 
 /** The channel of a child that has just died is closed before its end is known. */
