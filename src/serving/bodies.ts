@@ -1,5 +1,6 @@
 /** Bodies of requests on their way: how much memory they are promised together, and whether their senders are too slow. */
 import type { IncomingMessage } from 'node:http';
+import type { ServerHttp2Stream } from 'node:http2';
 import { SamewiseError } from '../base/errors.ts';
 import {
   BODY_SLOT_BYTES,
@@ -31,7 +32,7 @@ export class Bodies {
     // It was read before, and its end is over.
     if (request.complete) return;
     const { 'content-length': length, 'transfer-encoding': chunked } = request.headers;
-    if (length === undefined && chunked === undefined) return;
+    if (length === undefined && chunked === undefined && !comesAsFrames(request)) return;
     // Those that say they are larger are refused or streamed.
     const told = length === undefined ? MAX_BODY_BYTES : Math.min(Number(length), MAX_BODY_BYTES);
     const bytes = told > SMALL_BODY_BYTES ? told : 0;
@@ -80,4 +81,10 @@ export class Bodies {
       if (brought < BODY_SLOT_BYTES && !waits) this.#onSlow(request);
     }
   }
+}
+
+/** Whether a body comes over HTTP/2, where none has to say its length. */
+function comesAsFrames(request: IncomingMessage): boolean {
+  const { stream } = request as { stream?: ServerHttp2Stream };
+  return stream !== undefined && !stream.endAfterHeaders;
 }

@@ -1,6 +1,7 @@
 /** What holds for every route: request ids, entity tags, compression, bodies that come too slowly, the last answer on a connection. */
 import { hash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import { constants as http2, type ServerHttp2Stream } from 'node:http2';
 import { constants } from 'node:zlib';
 import compress from '@fastify/compress';
 import type { FastifyInstance } from 'fastify';
@@ -63,6 +64,9 @@ export function endSlow(request: IncomingMessage): void {
   const error = new SamewiseError('serving/request-timeout', 'the request comes too slowly', {
     hint: 'send a body without pauses',
   });
-  if (request.httpVersionMajor === 1) request.socket.write(rawRefusal(error));
+  const { stream } = request as { stream?: ServerHttp2Stream };
+  // A request of HTTP/2 that is destroyed leaves its stream open.
+  if (stream !== undefined) stream.close(http2.NGHTTP2_ENHANCE_YOUR_CALM);
+  else request.socket.write(rawRefusal(error));
   request.destroy();
 }
