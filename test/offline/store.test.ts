@@ -40,6 +40,8 @@ const QUOTES = [
 beforeEach(async () => {
   rmSync(project.path('history'), { recursive: true, force: true });
   await project.write('quotes/1.parquet', SCHEMA, QUOTES);
+  // A fallback is read from it.
+  await project.write('people/1.parquet', catalog.sources.people!.columns, []);
 });
 
 function request(more: Partial<TrainingRequest> = {}): TrainingRequest {
@@ -123,8 +125,15 @@ test('the manifest keeps its format', async () => {
   assert.deepEqual(Object.keys(manifest.sources.quotes), ['files', 'scannedRows', 'positions']);
   assert.deepEqual(
     manifest.definitions.map((d: { kind: string; name: string }) => `${d.kind}/${d.name}`),
-    ['entity/pair', 'source/quotes', 'featureView/plain'],
-    'what is used and nothing else',
+    [
+      'entity/pair',
+      'source/quotes',
+      'entity/user',
+      'source/people',
+      'featureView/home',
+      'featureView/plain',
+    ],
+    'what is used, as a fallback too, and nothing else',
   );
   assert.deepEqual(Object.keys(manifest.sources.quotes.files[0]), [
     'path',
@@ -156,7 +165,7 @@ test('CSV and Arrow hold the same rows', async () => {
   await project.store.train(request({ output: { format: 'csv', path: project.path('out.csv') } }));
   assert.equal(
     readFileSync(project.path('out.csv'), 'utf8'),
-    'user,item,T,label,note,price,size,town\nu,1,2024-01-01 00:00:02,true,ü,3.0,2,x\nv,1,2024-01-01 00:00:10,false,,4.0,2,\n',
+    'user,item,T,label,note,price,size,town\nu,1,2024-01-01 00:00:02,true,ü,3.0,2,x\nv,1,2024-01-01 00:00:10,false,,4.0,2,nowhere\n',
   );
   await project.store.train(
     request({ output: { format: 'arrow', path: project.path('out.arrow') } }),
@@ -176,7 +185,7 @@ test('CSV and Arrow hold the same rows', async () => {
     ]),
     [
       ['u', 1n, true, 'ü', 3, 2n, 'x'],
-      ['v', 1n, false, null, 4, 2n, null],
+      ['v', 1n, false, null, 4, 2n, 'nowhere'],
     ],
   );
 });

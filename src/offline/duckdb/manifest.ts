@@ -104,16 +104,19 @@ export function manifestOf(
     through: request.through,
     knowledge: request.knowledge,
     sources: Object.fromEntries(
-      Object.entries(trained.sourceFiles).map(([source, files]) => [
-        source,
-        {
-          files: prints(files),
-          scannedRows: trained.scannedRows[source] ?? 0,
-          positions: Object.fromEntries(
-            [...trained.positions.get(source)!].map(([name, at]) => [name, String(at)]),
-          ),
-        },
-      ]),
+      // By name: they are read side by side, and the same training set has the same manifest.
+      Object.entries(trained.sourceFiles)
+        .toSorted(([a], [b]) => (a < b ? -1 : 1))
+        .map(([source, files]) => [
+          source,
+          {
+            files: prints(files),
+            scannedRows: trained.scannedRows[source] ?? 0,
+            positions: Object.fromEntries(
+              [...trained.positions.get(source)!].map(([name, at]) => [name, String(at)]),
+            ),
+          },
+        ]),
     ),
     output: {
       ...request.output,
