@@ -14,6 +14,7 @@
 import { assert } from '../base/errors.ts';
 import { type Column, ColumnBuilder, type ListColumn } from '../types/column.ts';
 import type { Dtype } from '../types/dtype.ts';
+import type { Scalar } from '../types/scalar.ts';
 import type { PageBuffer } from './page_buffer.ts';
 
 /** How nulls are kept: none there, a bitmap, or nothing but nulls. */
@@ -284,6 +285,37 @@ function readBlobs(
   const start = at + 8 + present * width;
   assert(end === total, 'lengths of strings add up');
   return { ends, blob: page.bytes.subarray(start, start + total) };
+}
+
+/**
+ * The value in one row of a column that `writeColumn` wrote at `at`, where it lies at a place of its own; undefined for what only
+ * decoding the column tells.
+ */
+export function readValue(
+  { view, bytes }: PageBytes,
+  at: number,
+  { kind }: Dtype,
+  nulls: number,
+  row: number,
+): Scalar | null | undefined {
+  if (nulls === ALL_NULLS) return null;
+  if (nulls !== NO_NULLS) return undefined;
+  switch (kind) {
+    case 'float64':
+    case 'timestamp':
+      return view.getFloat64(at + 8 * row, true);
+    case 'int64':
+      return view.getBigInt64(at + 8 * row, true);
+    case 'int32':
+    case 'date':
+      return view.getInt32(at + 4 * row, true);
+    case 'float32':
+      return view.getFloat32(at + 4 * row, true);
+    case 'bool':
+      return ((bytes[at + (row >> 3)]! >> (row & 7)) & 1) === 1;
+    default:
+      return undefined;
+  }
 }
 
 /** The text in one row of a string column that `writeColumn` wrote at `at`; the text of other rows is not decoded. */

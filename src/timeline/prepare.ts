@@ -25,6 +25,8 @@ export interface Prepared {
   /** Which states hold nothing but the number of rows, whatever is in these. */
   readonly countsRows: readonly boolean[];
   readonly windows: readonly WindowReads[];
+  /** Of each read that is the newest row's value: the column; −1: it is not. */
+  readonly newestOf: readonly number[];
   /** Index into `windows` of each read. */
   readonly windowOf: readonly number[];
   /** States that some read takes over all time: what retention keeps a base partial of. */
@@ -88,6 +90,9 @@ function work(layout: Layout): Prepared {
     inputs,
     countsRows: aggregates.map(({ fn }, a) => fn === 'count' && inputs[a]! < 0),
     windows,
+    newestOf: layout.reads.map(({ aggregate }) =>
+      results[aggregate]!.fn === 'latest' ? layout.aggregates[aggregate]!.input : -1,
+    ),
     windowOf: layout.reads.map((_, read) => windows.findIndex((w) => w.reads.includes(read))),
     lifetimes,
     scratch: aggregates.map((aggregate) => aggregate.create()),

@@ -122,7 +122,8 @@ class Reader {
     for (let w = 0; w < windows.length; w++) if (wanted[w]) place(this.#span(w, before), spans);
     const results: (Scalar | null)[] = [];
     for (let r = 0; r < all.length; r++) results.push(null);
-    for (let from = 0, to = 0; from < spans.length; from = to) {
+    const folded = this.#newest(spans, needed, results);
+    for (let from = 0, to = 0; folded && from < spans.length; from = to) {
       for (to = from + 1; to < spans.length && spans[to]!.hi === spans[from]!.hi; ) to++;
       this.#walk(spans, from, to, needed, results);
     }
@@ -151,6 +152,27 @@ class Reader {
       steadyUntilUs: this.#steadyUntilUs,
       missing: this.#tree.missing,
     };
+  }
+
+  /** Answers the reads that are a value of an open row, which are then needed no more. Whether there are others. */
+  #newest(spans: readonly Span[], needed: boolean[], results: (Scalar | null)[]): boolean {
+    const { windows, newestOf } = this.#prepared;
+    const { sealed } = this.#tree;
+    let others = false;
+    for (let s = 0; s < spans.length; s++) {
+      const { lo, hi, window } = spans[s]!;
+      const { reads } = windows[window]!;
+      const row = hi > lo ? hi - 1 - sealed : -1;
+      for (let k = 0; k < reads.length; k++) {
+        const read = reads[k]!;
+        if (!needed[read]) continue;
+        if (row >= 0 && newestOf[read]! >= 0) {
+          results[read] = this.#head.open.value(newestOf[read]!, row);
+          needed[read] = false;
+        } else others = true;
+      }
+    }
+    return others;
   }
 
   #droppedBeforeRead(): number {

@@ -3,9 +3,10 @@
  * start in units of 8 bytes, times 4, plus how nulls are kept), aligned; times (float64), ids (int64), arrival times
  * (only where some a ≠ t), columns.
  */
-import { type Column, columnOf, gather } from '../types/column.ts';
+import { type Column, columnOf, gather, scalarAt } from '../types/column.ts';
 import type { Dtype } from '../types/dtype.ts';
-import { type PageBytes, readColumn, readText, writeColumn } from './column_codec.ts';
+import type { Scalar } from '../types/scalar.ts';
+import { type PageBytes, readColumn, readText, readValue, writeColumn } from './column_codec.ts';
 import type { Events } from './layout.ts';
 import type { PageBuffer } from './page_buffer.ts';
 
@@ -67,6 +68,15 @@ export class RowsView {
 
   column(c: number): Column {
     return (this.#columns[c] ??= this.#read(c));
+  }
+
+  /** One value of a column, of which no more is decoded than it takes. */
+  value(c: number, row: number): Scalar | null {
+    const dtype = this.#dtypes[c]!;
+    const place = this.#page.view.getUint32(this.#at + 8 + 4 * c, true);
+    const at = this.#at + (place >>> 2) * 8;
+    const value = readValue(this.#page, at, dtype, place & 3, row);
+    return value === undefined ? scalarAt(this.cell(c, row), 0) : value;
   }
 
   /** One row of a column, as a column of its own: for who needs only that row of text. */
