@@ -141,14 +141,19 @@ export function columnTexts(
 ): Pick<Texts, 'values'> & Partial<Texts> {
   const { rows } = vectors;
   const columns = (text: (row: number, output: number, dtype: Dtype) => string) => {
-    const texts = outputs.map((output, i) => {
-      const column = Array.from({ length: rows }, (_, row) => text(row, output, dtypes[i]!));
-      return `${labels[i]!}[${column.join()}]`;
-    });
-    return `{${texts.join('')}}`;
+    let texts = '{';
+    for (let i = 0; i < outputs.length; i++) {
+      texts += `${labels[i]!}[`;
+      for (let row = 0; row < rows; row++)
+        texts += (row > 0 ? ',' : '') + text(row, outputs[i]!, dtypes[i]!);
+      texts += ']';
+    }
+    return `${texts}}`;
   };
-  const values = columns((row, output, dtype) =>
-    scalarToJsonText(vectors.value(row, output), dtype),
+  const values = columns(
+    vectors.areWhole()
+      ? (row, output, dtype) => scalarToJsonText(vectors.stored(row, output), dtype)
+      : (row, output, dtype) => scalarToJsonText(vectors.value(row, output), dtype),
   );
   if (!full) return { values };
   return {

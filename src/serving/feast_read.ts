@@ -6,7 +6,7 @@ import { nearest, SamewiseError } from '../base/errors.ts';
 import { formatInstant } from '../base/time.ts';
 import { findView, membersFor, parseRef } from '../model/index.ts';
 import type { MaybePromise } from '../online/contract.ts';
-import { scalarFromJson } from '../types/json.ts';
+import { plainScalar, scalarFromJson } from '../types/json.ts';
 import type { Scalar } from '../types/scalar.ts';
 import type { Question } from './ask.ts';
 import { MAX_FEATURES_ASKED } from './asked.ts';
@@ -38,8 +38,8 @@ export function readFeast(
 /** What is asked of every entity, and how the answer calls it. */
 interface FeastAsked {
   readonly program: ServiceProgram;
-  /** Of each output of the program. */
-  readonly names: readonly string[];
+  /** Of the keys, then of each output of the program, as a JSON array. */
+  readonly names: string;
 }
 
 /** By revision, so that nothing is kept of what is no longer registered. */
@@ -53,14 +53,14 @@ const MAX_KEPT_LISTS = 1000;
  */
 function feastAsked(revision: Revision, body: FeastReadBody): FeastAsked {
   const { feature_service: service, features = [], full_feature_names: full = false } = body;
-  if (service !== undefined && service !== null) return ofService(revision, service, full);
   let known = askedBefore.get(revision);
   if (known === undefined) askedBefore.set(revision, (known = new Map()));
+  const isService = service !== undefined && service !== null;
   // No feature that exists has a comma in its name, so that no other list of as many has this text.
-  const key = `${full} ${features.length} ${features.join()}`;
+  const key = isService ? `${full} of ${service}` : `${full} ${features.length} ${features.join()}`;
   let asked = known.get(key);
   if (asked === undefined) {
-    asked = ofFeatures(revision, features, full);
+    asked = isService ? ofService(revision, service, full) : ofFeatures(revision, features, full);
     if (known.size >= MAX_KEPT_LISTS) known.clear();
     known.set(key, asked);
   }
@@ -79,7 +79,11 @@ function ofService(revision: Revision, name: string, full: boolean): FeastAsked 
   }
   const { program } = revision.service(name);
   const names = program.plan.outputs.map(({ name, ref }) => (full ? fullName(name, ref) : name));
-  return { program, names };
+  return { program, names: namesText(program, names) };
+}
+
+function namesText({ inputs, keyCount }: ServiceProgram, outputs: readonly string[]): string {
+  return JSON.stringify([...inputs.slice(0, keyCount).map(({ name }) => name), ...outputs]);
 }
 
 /** A service may call a use of a view by another name, which then stands for the view's. */
@@ -130,7 +134,8 @@ function ofFeatures({ catalog }: Revision, features: readonly string[], full: bo
     ...member,
     as: `${member.view}_`,
   }));
-  return { program: compileMembers(catalog, members), names };
+  const program = compileMembers(catalog, members);
+  return { program, names: namesText(program, names) };
 }
 
 function refuseCollisions(names: readonly string[], full: boolean): void {
@@ -183,11 +188,13 @@ function feastRows({ program }: FeastAsked, entities: FeastReadBody['entities'])
     );
   }
   return Array.from({ length: rows }, (_, row) =>
-    inputs.map(({ name, dtype }, i): Scalar | null =>
-      scalarFromJson(fromFeast(given[i]![row], dtype), dtype, {
-        field: `entities.${name}[${row}]`,
-      }),
-    ),
+    inputs.map(({ name, dtype }, i): Scalar | null => {
+      const value = given[i]![row];
+      const plain = plainScalar(value, dtype);
+      if (plain !== undefined) return plain;
+      const where = { field: `entities.${name}[${row}]` };
+      return scalarFromJson(fromFeast(value, dtype), dtype, where);
+    }),
   );
 }
 
@@ -214,24 +221,23 @@ function feastText({ names }: FeastAsked, rows: readonly RequestRow[], vectors: 
   );
   /** By look-up: all of its outputs are of the same events. */
   const times = new Map<number, string>([[-1, noTimes]]);
+  const whole = vectors.areWhole();
   program.plan.outputs.forEach(({ dtype }, output) => {
     const { lookup } = program.sources[output]!;
-    const values = new Array<string>(rows.length);
-    const statuses = new Array<string>(rows.length);
-    let allPresent = true;
+    let values = '';
+    let statuses = whole ? present : '';
     for (let row = 0; row < rows.length; row++) {
-      const status = vectors.status(row, output);
-      allPresent &&= status === 'PRESENT';
-      statuses[row] = FEAST_STATUS[status] ?? PRESENT;
-      values[row] = toFeast(vectors.value(row, output), dtype);
+      const comma = row > 0 ? ',' : '';
+      const value = whole ? vectors.stored(row, output) : vectors.value(row, output);
+      values += comma + toFeast(value, dtype);
+      if (!whole) statuses += comma + (FEAST_STATUS[vectors.status(row, output)] ?? PRESENT);
     }
     let time = times.get(lookup);
     if (time === undefined) times.set(lookup, (time = timesText(vectors, output)));
-    columns.push(columnText(values.join(), allPresent ? present : statuses.join(), time));
+    columns.push(columnText(values, statuses, time));
   });
-  const called = JSON.stringify([...keys.map(({ name }) => name), ...names]);
   const partial = vectors.partial ? ',"partial":true' : '';
-  return `{"results":[${columns.join()}],"metadata":{"feature_names":${called}}${partial}}`;
+  return `{"results":[${columns.join()}],"metadata":{"feature_names":${names}}${partial}}`;
 }
 
 function columnText(values: string, statuses: string, times: string): string {
@@ -239,10 +245,12 @@ function columnText(values: string, statuses: string, times: string): string {
 }
 
 function timesText(vectors: Vectors, output: number): string {
-  return Array.from({ length: vectors.rows }, (_, row) => {
+  let times = '';
+  for (let row = 0; row < vectors.rows; row++) {
     const us = vectors.eventTimeUs(row, output);
-    return us === null ? NO_TIME : `"${formatInstant(us)}"`;
-  }).join();
+    times += (row > 0 ? ',' : '') + (us === null ? NO_TIME : `"${formatInstant(us)}"`);
+  }
+  return times;
 }
 
 function repeated(text: string, times: number): string {

@@ -78,6 +78,12 @@ export class Vectors {
     return true;
   }
 
+  /** Whether every row is. */
+  areWhole(): boolean {
+    for (let row = 0; row < this.rows; row++) if (!this.isWhole(row)) return false;
+    return true;
+  }
+
   /** The value as it is stored: that of an output of a row that is whole. */
   stored(row: number, output: number): Scalar | null {
     const { lookup, index } = this.program.sources[output]!;
