@@ -6,10 +6,16 @@ import { applyChanges, type Update } from '../timeline/index.ts';
 import { decodeKey, printKey } from '../types/key.ts';
 import { changesOfKey, type KeyedChanges } from './changes.ts';
 
-/** Keys that one transaction stores. */
+/** Keys whose heads are held at once. */
+const KEYS_A_READ = 2_000;
+/** Keys and bytes that one transaction stores, at most and about: a thread that also answers requests stands still as long. */
 const KEYS_A_WRITE = 10_000;
+const BYTES_A_WRITE = 8 << 20;
 /** How often a key may be lost to other writers in a row; each time needs one of them in between. */
 const MAX_ROUNDS = 1_000;
+
+/** A pause, when it is time for one. */
+export type Breathe = () => Promise<void> | null;
 
 /** What became of changes. */
 export interface Applied {
@@ -21,12 +27,14 @@ export interface Applied {
 
 /**
  * Applies the changes; the same ones again change nothing. Durable when resolved. A key that fails, such as one whose page is
- * damaged, does not keep the others back. Throws `online/…` and `stream/contended`.
+ * damaged, does not keep the others back. Between keys `breathe` may give a pause for the thread's other work. Throws `online/…`
+ * and `stream/contended`.
  */
 export async function applyToPages(
   online: OnlineStore,
   program: ViewProgram,
   changes: KeyedChanges,
+  breathe: Breathe = () => null,
 ): Promise<Applied> {
   const failed: { key: number; error: SamewiseError }[] = [];
   let left = changes.keys.map((_, key) => key);
@@ -43,16 +51,29 @@ export async function applyToPages(
       );
     }
     const lost: number[] = [];
-    for (let from = 0; from < left.length; from += KEYS_A_WRITE) {
-      const some = left.slice(from, from + KEYS_A_WRITE);
+    let writes: PageWrite[] = [];
+    let owners: number[] = [];
+    let bytes = 0;
+    const write = async () => {
+      const applied = await online.compareAndSet(writes);
+      for (let i = 0; i < owners.length; i++) {
+        if (applied[i]) written++;
+        else lost.push(owners[i]!);
+      }
+      writes = [];
+      owners = [];
+      bytes = 0;
+    };
+    for (let from = 0; from < left.length; from += KEYS_A_READ) {
+      const some = left.slice(from, from + KEYS_A_READ);
       const asked = online.heads(
         some.map((key) => ({ view: program.id, key: changes.keys[key]! })),
       );
       // An embedded store answers at once, and a turn less is a turn less.
       const heads = asked instanceof Promise ? await asked : asked;
-      const writes: PageWrite[] = [];
-      const owners: number[] = [];
       for (let i = 0; i < some.length; i++) {
+        const pause = breathe();
+        if (pause !== null) await pause;
         const key = some[i]!;
         const atOnce = updateOf(program, changes, key, heads[i], NO_BLOCKS);
         const update = Array.isArray(atOnce)
@@ -66,15 +87,13 @@ export async function applyToPages(
           const page = { view: program.id, key: changes.keys[key]! };
           writes.push({ ...page, expect, head, putBlocks, dropBlocks });
           owners.push(key);
+          bytes += head.length;
+          for (const block of putBlocks.values()) bytes += block.length;
+          if (bytes >= BYTES_A_WRITE || writes.length === KEYS_A_WRITE) await write();
         }
       }
-      if (writes.length === 0) continue;
-      const applied = await online.compareAndSet(writes);
-      for (let i = 0; i < owners.length; i++) {
-        if (applied[i]) written++;
-        else lost.push(owners[i]!);
-      }
     }
+    if (writes.length > 0) await write();
     left = lost;
   }
   return { written, failed };

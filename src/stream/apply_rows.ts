@@ -2,7 +2,7 @@
 import type { SamewiseError } from '../base/errors.ts';
 import type { ViewProgram } from '../model/index.ts';
 import type { OnlineStore } from '../online/contract.ts';
-import { applyToPages } from './apply.ts';
+import { applyToPages, type Breathe } from './apply.ts';
 import { type Change, changesByKey, changesOfRows } from './changes.ts';
 import { type Evaluated, evaluate } from './evaluate.ts';
 import type { ReadBatch } from './read_batch.ts';
@@ -31,19 +31,20 @@ export interface AppliedRows {
 
 /**
  * Applies the rows of all parts without those that are late; the same ones again change nothing. A page that has rows of several of
- * them is written once. Says of each part what became of it.
+ * them is written once. Says of each part what became of it. `breathe` as in `applyToPages`.
  */
 export async function applyRows(
   online: OnlineStore,
   program: ViewProgram,
   parts: readonly BatchPart[],
+  breathe?: Breathe,
 ): Promise<AppliedRows[]> {
   const all = parts.map((part) => ({ ...part, evaluated: evaluate(program, part.batch.rows) }));
   const written: Written[] = [];
   // What a table's row was before is looked up once the changes before it are in.
   if (program.source.mutable)
-    for (const part of all) written.push(await applyMutable(online, program, part));
-  else written.push(await applyAppended(online, program, all));
+    for (const part of all) written.push(await applyMutable(online, program, part, breathe));
+  else written.push(await applyAppended(online, program, all, breathe));
   return all.map(({ batch, first, evaluated }, i) => {
     const ownFailed = [...evaluated.failed]
       .filter(([row]) => row >= first)
@@ -70,6 +71,7 @@ async function applyAppended(
   online: OnlineStore,
   program: ViewProgram,
   parts: readonly EvaluatedPart[],
+  breathe: Breathe | undefined,
 ): Promise<Written> {
   const changes = changesOfRows(
     parts.map(({ batch, first, evaluated }) => {
@@ -85,7 +87,7 @@ async function applyAppended(
       };
     }),
   );
-  const { written, failed } = await applyToPages(online, program, changes);
+  const { written, failed } = await applyToPages(online, program, changes, breathe);
   const failedKeys = failed.map(({ key, error }) => ({
     rows: changes.starts[key + 1]! - changes.starts[key]!,
     error,
@@ -108,6 +110,7 @@ async function applyMutable(
   online: OnlineStore,
   program: ViewProgram,
   { batch, first, evaluated }: EvaluatedPart,
+  breathe: Breathe | undefined,
 ): Promise<Written> {
   const { timeUs, arrivalUs, retract, positions } = batch;
   const { keys, keyOf, taken, columns, failed } = evaluated;
@@ -158,7 +161,7 @@ async function applyMutable(
     const before = await readPlaces(online, program, ids);
     const all = left.flatMap((history, i) => changesOf(history, before[i]));
     const changes = changesByKey(batch.partition, columns, all);
-    const applied = await applyToPages(online, program, changes);
+    const applied = await applyToPages(online, program, changes, breathe);
     written += applied.written;
     for (const { key, error } of applied.failed)
       failedKeys.push({ rows: changes.starts[key + 1]! - changes.starts[key]!, error });

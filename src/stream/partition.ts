@@ -3,6 +3,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Source, ViewProgram } from '../model/index.ts';
 import type { Checkpoint, HistoryLog } from '../offline/history_contract.ts';
 import type { OnlineStore } from '../online/contract.ts';
+import type { Breathe } from './apply.ts';
 import { applyRows } from './apply_rows.ts';
 import {
   addMark,
@@ -24,6 +25,8 @@ import { enriched } from './read_batch.ts';
 /** How often it is looked whether what is waited for has come: at first, and at most. */
 const FIRST_PAUSE_MS = 5;
 const MOST_PAUSE_MS = 100;
+/** How long pages are worked on at a stretch. */
+const TURN_MS = 10;
 
 /** The live views of a source, and what belongs to them. */
 export interface LiveViews {
@@ -268,6 +271,7 @@ export class PartitionReader {
               online,
               program,
               some.map(({ sink, batch, first }) => ({ batch: batchFor(sink, batch), first })),
+              breather(parts[0]!.reader.#setup),
             ),
           );
     some.forEach(({ reader, sink, batch, first }, i) => {
@@ -471,6 +475,17 @@ export class PartitionReader {
     }
     this.beginAnew();
   }
+}
+
+/** Gives the thread away for a moment after each `TURN_MS`: a server answers requests on the same one. */
+function breather({ clock, sleep }: PartitionSetup): Breathe {
+  let sinceMs = clock.monotonicMs();
+  return () => {
+    if (clock.monotonicMs() - sinceMs < TURN_MS) return null;
+    return sleep(0).then(() => {
+      sinceMs = clock.monotonicMs();
+    });
+  };
 }
 
 /** The batch as a view is to see it: one that is looked up has all that arrived, or it would say what history does not. */
