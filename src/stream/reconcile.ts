@@ -10,7 +10,8 @@ import type { Catalog, ViewProgram } from '../model/index.ts';
 import type { HistoryRequest, KeyedEvents, OfflineStore, Running } from '../offline/contract.ts';
 import type { HistoryLog, HistoryState } from '../offline/history_contract.ts';
 import type { Head, OnlineStore } from '../online/contract.ts';
-import { buildPages, dumpEvents, type Events, isEvicted } from '../timeline/index.ts';
+import { dumpEvents, type Events, isEvicted } from '../timeline/index.ts';
+import { joinRuns, Runs } from '../timeline/rows.ts';
 import { scalarAt } from '../types/column.ts';
 import { sameScalar } from '../types/scalar.ts';
 import { readCheckpoint } from './checkpoint.ts';
@@ -184,7 +185,7 @@ class Reconciling {
         await this.#compareKey(
           keys[i]!,
           heads[i],
-          expectedEvents(program, batch, from + i),
+          expectedEvents(batch, from + i),
           batch.tombstones.get(from + i) ?? [],
         );
     }
@@ -309,10 +310,11 @@ function arrivalOf({ arrivalUs, timeUs }: Events, row: number): InstantUs {
   return (arrivalUs ?? timeUs)[row]!;
 }
 
-/** What the page of a key would hold if it were built from history: of a view with retention not all of it. */
-function expectedEvents({ layout }: ViewProgram, batch: KeyedEvents, i: number): Events {
-  const { head, blocks } = buildPages(layout, batch.events, batch.starts[i]!, batch.starts[i + 1]!);
-  return dumpEvents(layout, { head, block: (number) => blocks.get(number) });
+/** What history has of a key. Of what retention may drop a page holds any newest part: its tail says which. */
+function expectedEvents({ events, starts }: KeyedEvents, i: number): Events {
+  const runs = new Runs();
+  runs.add(0, starts[i]!, starts[i + 1]! - starts[i]!);
+  return joinRuns([events], runs);
 }
 
 function nameOf({ timeUs, id }: Events, row: number): string {
