@@ -26,7 +26,7 @@ import { enriched } from './read_batch.ts';
 const FIRST_PAUSE_MS = 5;
 const MOST_PAUSE_MS = 100;
 /** How long pages are worked on at a stretch. */
-const TURN_MS = 10;
+const TURN_MS = 25;
 
 /** The live views of a source, and what belongs to them. */
 export interface LiveViews {
