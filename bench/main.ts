@@ -18,6 +18,8 @@ const ALL = [
   'http',
   'grpc',
   'feast',
+  'python_client',
+  'serve_soak',
   'registry',
   'stream',
   'stream_kafka',
