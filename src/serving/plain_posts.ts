@@ -211,13 +211,12 @@ function isPlainFeast(body: object): boolean {
         if (!Array.isArray(value) || !value.every((each) => typeof each === 'string')) return false;
         break;
       case 'feature_service':
-        if (typeof value !== 'string') return false;
+        if (typeof value !== 'string' && value !== null) return false;
         break;
       case 'full_feature_names':
         if (typeof value !== 'boolean') return false;
         break;
-      default:
-        return false;
+      // Whatever else a client sends is passed over, as in the route; Feast's own always sends something.
     }
   return entities;
 }

@@ -239,6 +239,9 @@ test('plain calls are answered ahead of the framework, others by it', async () =
   assert.equal(await seen(VECTORS, vectors), 0);
   assert.equal(await seen('/api/v1/services/fraud@1/vectors', vectors), 0);
   assert.equal(await seen(FEAST, feast), 0);
+  // As Feast's own client asks.
+  const more = { feature_service: null, include_feature_view_version_metadata: false };
+  assert.equal(await seen(FEAST, { ...feast, ...more }), 0);
   assert.equal(await seen(FEAST, feast, { 'accept-encoding': 'gzip, deflate' }), 0);
   assert.equal(await seen(VECTORS, { ...vectors, at: '2024-03-09' }), servers.length);
   assert.equal(await seen(VECTORS, vectors, { 'x-deadline-ms': '60000' }), servers.length);
