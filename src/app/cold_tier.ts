@@ -10,6 +10,7 @@ import type { BringBack } from '../serving/index.ts';
 import { nameOfKey } from '../stream/evaluate.ts';
 import { settleKeys } from '../stream/page_builder.ts';
 import { type LiveView, liveViews } from './live_views.ts';
+import { noteReads } from './read_keys.ts';
 import type { Streaming } from './streaming.ts';
 
 /** Scans that run at once: more would be slower, each. */
@@ -123,6 +124,7 @@ export class ColdTier {
     const labels = { feature_view: program.view.name };
     const startedMs = clock.monotonicMs();
     let error: unknown = null;
+    const keys = some.map(({ key }) => key);
     try {
       const { catalog, program: live } = await this.#viewOf(program);
       await settleKeys(
@@ -140,8 +142,10 @@ export class ColdTier {
             keys: null,
           },
         },
-        some.map(({ key }) => key),
+        keys,
       );
+      // After the pages: what is read of a key that is not back asks again.
+      await noteReads(online, program, keys, clock.nowUs());
       this.#keys.inc(labels, some.length);
       this.#seconds.observe((clock.monotonicMs() - startedMs) / 1000);
     } catch (cause) {

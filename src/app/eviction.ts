@@ -1,6 +1,6 @@
 /**
  * Keys that nothing happened to for as long as their view says (`onlineFor`) leave the online store; a tiny head stays, and who reads them
- * has them brought back (`cold_tier.ts`). Only what history was found to have, event by event, is let go. See decision 20.
+ * has them brought back (`cold_tier.ts`), for as long again. Only what history was found to have, event by event, is let go. See decision 20.
  */
 import { SamewiseError } from '../base/errors.ts';
 import { type InstantUs, US_PER_MINUTE } from '../base/time.ts';
@@ -20,6 +20,7 @@ import {
   readPositions,
 } from '../timeline/index.ts';
 import { type LiveView, liveView } from './live_views.ts';
+import { forgetNote, noteUs, readNotes } from './read_keys.ts';
 import type { Streaming } from './streaming.ts';
 
 /** Heads that are looked at together. */
@@ -83,9 +84,18 @@ export async function evictIdle(
     // Before the heads: what they have come to is compared with it.
     const state = await history.state(program.source.name);
     const heads = await online.heads(some.map((key) => ({ view: program.id, key })));
-    heads.forEach((head, i) => {
-      if (head !== undefined && isIdle(program, head, state, horizonUs))
-        idle.push({ key: some[i]!, head });
+    const found = some.flatMap((key, i) => {
+      const head = heads[i];
+      return head !== undefined && isIdle(program, head, state, horizonUs) ? [{ key, head }] : [];
+    });
+    const notes = await readNotes(
+      online,
+      program,
+      found.map(({ key }) => key),
+    );
+    found.forEach((one, i) => {
+      const note = notes[i];
+      if (note === undefined || noteUs(note) < horizonUs) idle.push({ ...one, note });
     });
     some = [];
   };
@@ -105,6 +115,8 @@ export async function evictIdle(
 interface Idle {
   readonly key: Uint8Array;
   readonly head: Head;
+  /** That it was read and came back, long ago. */
+  readonly note: Head | undefined;
 }
 
 function isIdle(
@@ -148,24 +160,30 @@ async function evict(
       onDifference: ({ key }) => different.add(nameOfKey(key)),
     });
   const { layout } = program;
-  const writes = idle
-    .filter(({ key }) => !different.has(nameOfKey(key)))
-    .map(({ key, head }): PageWrite => {
-      const blocks = nextBlock(layout, head.bytes) - 1;
-      return {
-        view: program.id,
-        key,
-        expect: head.version,
-        head: evictedHead(layout, head.bytes),
-        putBlocks: new Map(),
-        dropBlocks: Array.from({ length: blocks }, (_, i) => i + 1),
-      };
-    });
+  const leaving = idle.filter(({ key }) => !different.has(nameOfKey(key)));
   let evicted = 0;
-  for (let from = 0; from < writes.length; from += HEADS_AT_ONCE) {
-    const applied = await online.compareAndSet(writes.slice(from, from + HEADS_AT_ONCE));
+  for (let from = 0; from < leaving.length; from += HEADS_AT_ONCE) {
+    const some = leaving.slice(from, from + HEADS_AT_ONCE);
+    const applied = await online.compareAndSet(
+      some.map(({ key, head }): PageWrite => {
+        const blocks = nextBlock(layout, head.bytes) - 1;
+        return {
+          view: program.id,
+          key,
+          expect: head.version,
+          head: evictedHead(layout, head.bytes),
+          putBlocks: new Map(),
+          dropBlocks: Array.from({ length: blocks }, (_, i) => i + 1),
+        };
+      }),
+    );
     // What changed meanwhile is not idle.
-    evicted += applied.filter((done) => done).length;
+    const gone = some.filter((_, i) => applied[i]);
+    evicted += gone.length;
+    const forgotten = gone.flatMap(({ key, note }) =>
+      note === undefined ? [] : [forgetNote(program, key, note)],
+    );
+    if (forgotten.length > 0) await online.compareAndSet(forgotten);
   }
   return evicted;
 }

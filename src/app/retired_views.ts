@@ -5,6 +5,7 @@ import type { Registered, Registry } from '../registry/contract.ts';
 import { builtViewOf } from '../stream/built.ts';
 import { indexViewOf } from '../stream/row_index.ts';
 import { forgetView, readWatermark } from './materialize_state.ts';
+import { readViewOf } from './read_keys.ts';
 
 /** A retired view version that the online store still keeps. */
 export interface RetiredView {
@@ -48,6 +49,7 @@ export async function dropRetired(
   await forgetView(online, id);
   await online.dropView(indexViewOf({ id }));
   await online.dropView(builtViewOf({ id }));
+  await online.dropView(readViewOf({ id }));
   await online.dropView(id);
   return keys;
 }

@@ -5,6 +5,7 @@ import { ColdTier } from '../../src/app/cold_tier.ts';
 import { evictIdle, evictWhenDue, idleViews } from '../../src/app/eviction.ts';
 import { explain } from '../../src/app/explain.ts';
 import { materialize } from '../../src/app/materialize.ts';
+import { readViewOf } from '../../src/app/read_keys.ts';
 import { reconcileViews } from '../../src/app/reconcile_views.ts';
 import { US_PER_HOUR } from '../../src/base/time.ts';
 import type { HistoryRequest } from '../../src/offline/contract.ts';
@@ -260,7 +261,10 @@ test('a view is gone through when it is its time', async (t) => {
   clock.advanceUs(30e6);
   assert.equal(await evictWhenDue(streaming, view), 0);
   clock.advanceUs(31e6);
+  assert.equal(await evictWhenDue(streaming, view), 0, 'who was read stays for as long again');
+  clock.advanceUs(US_PER_HOUR);
   assert.equal(await evictWhenDue(streaming, view), 1);
+  assert.equal((await app.online.size(readViewOf(view.program))).keys, 0, 'and is forgotten');
 });
 
 test('a page that is brought back says how far in the log all of it is', async (t) => {
