@@ -1,12 +1,15 @@
 /**
  * `node bench/serve_soak.ts [minutes] [workers]`: a server under 70 % of the load that it can bear, for half an hour unless told otherwise,
- * while events come in. The memory of each of its processes must be flat and the 99th percentile must not drift. A request counts
- * from when it was due, so that one that is late makes those behind it late as well.
+ * while events come in. The memory of each of its processes must be flat and the 99th percentile must not drift. h2load sends each
+ * request when it is due (a generator in JavaScript took as much of the machine as the server); one that is sent late counts from
+ * when it was due. Needs wrk and h2load (nghttp2-client).
  */
-import { execFileSync, spawn } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { Agent } from 'node:http';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { ask } from '../test/e2e/load.ts';
 import { scaffolded, temporary } from '../test/e2e/support.ts';
 import { type BenchReport, printBenchReport } from './report.ts';
@@ -16,16 +19,19 @@ const MINUTES = Number(process.argv[2] ?? 30);
 const WORKERS = Number(process.argv[3] ?? 1);
 const LOAD = 0.7;
 const CONNECTIONS = 16;
+/** Each has one request under way: enough that one that waits holds up no other. */
+const PACED_READS = 64;
+const PACED_BATCHES = 16;
 const SATURATED_S = 10;
 const WARM_UP_S = 10;
 const CUSTOMERS = 8;
-const TICK_MS = 5;
 /** The last minutes against the first ones, at most. */
 const MOST_GROWTH = 1.1;
 
-const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS });
 const { folder, remove } = temporary();
 const project = await scaffolded(folder);
+const posted = join(folder, 'batch.json');
+const reads = join(folder, 'reads.txt');
 const server = spawn(
   process.execPath,
   [
@@ -41,40 +47,37 @@ const server = spawn(
   ],
   { cwd: new URL('..', import.meta.url), stdio: ['ignore', 'pipe', 'inherit'] },
 );
-let made = 0;
 
-/** One in ten requests is a batch, the others are plain reads; now, so that windows move. */
-function request(url: string): Promise<string> {
-  const customer = (++made % CUSTOMERS) + 1;
-  if (made % 10 > 0)
-    return ask(
-      new URL(
-        `/api/v1/features/online?entity=customer&id=${customer}&features=avg_amount_7d,tx_count_1d,last_5_amounts`,
-        url,
-      ),
-      undefined,
-      agent,
-    );
-  const entities = Array.from({ length: CUSTOMERS }, (_, i) => ({
-    customer_id: i + 1,
-    amount: 25,
-  }));
-  return ask(
-    new URL('/api/v1/services/fraud_v1/vectors', url),
-    JSON.stringify({ entities }),
-    agent,
+const READ =
+  '/api/v1/features/online?entity=customer&features=avg_amount_7d,tx_count_1d,last_5_amounts&id=';
+const BATCH = '/api/v1/services/fraud_v1/vectors';
+const batch = JSON.stringify({
+  entities: Array.from({ length: CUSTOMERS }, (_, i) => ({ customer_id: i + 1, amount: 25 })),
+});
+
+/** Nine plain reads and one batch in ten requests, as fast as answers come: requests a second. */
+function saturation(url: string, seconds: number): number {
+  const lua = join(folder, 'load.lua');
+  writeFileSync(
+    lua,
+    `local i = 0
+request = function()
+  i = i + 1
+  if i % 10 > 0 then return wrk.format("GET", "${READ}" .. i % ${CUSTOMERS} + 1) end
+  return wrk.format("POST", "${BATCH}", {["content-type"]="application/json"}, '${batch}')
+end
+done = function(summary)
+  io.stderr:write(string.format("%f", summary.requests / summary.duration * 1e6))
+end
+`,
   );
-}
-
-/** Requests a second, as fast as answers come. */
-async function saturation(url: string, seconds: number): Promise<number> {
-  const until = performance.now() + seconds * 1000;
-  const before = made;
-  const client = async () => {
-    while (performance.now() < until) await request(url);
-  };
-  await Promise.all(Array.from({ length: CONNECTIONS }, client));
-  return (made - before) / seconds;
+  return Number(
+    execFileSync(
+      'sh',
+      ['-c', `wrk -t1 -c${CONNECTIONS} -d${seconds} -s ${lua} ${url} 2>&1 >/dev/null`],
+      { encoding: 'utf8' },
+    ),
+  );
 }
 
 /** A few events a second, as long as the load lasts. */
@@ -86,39 +89,61 @@ async function push(url: string, signal: AbortSignal): Promise<void> {
       customer_id: (id % CUSTOMERS) + 1,
       amount: 1,
     };
-    await ask(new URL('/api/v1/events/transactions', url), JSON.stringify(event), agent);
+    await ask(new URL('/api/v1/events/transactions', url), JSON.stringify(event));
     await pause(200);
   }
 }
 
-/** The latencies of one minute at a fixed rate, sorted, in milliseconds; and how many requests failed. */
+/** One load at a fixed rate for a minute: latencies in milliseconds, from when each request was due; and how many failed. */
+async function paced(
+  name: string,
+  rate: number,
+  connections: number,
+  options: readonly string[],
+): Promise<{ latencies: Float64Array; failed: number }> {
+  const log = join(folder, `${name}.log`);
+  rmSync(log, { force: true });
+  const rps = String(rate / connections);
+  await promisify(execFile)('h2load', [
+    ...['--h1', '-t', '1', '-c', String(connections), '--rps', rps, '-D', '60', '--log-file', log],
+    ...options,
+  ]);
+  // Start and status and duration, times in microseconds.
+  const rows = readFileSync(log, 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((row) => row.split('\t').map(Number));
+  rows.sort(([a], [b]) => a! - b!);
+  const begunUs = rows[0]![0]!;
+  const latencies = Float64Array.from(rows, ([startUs, , tookUs], i) => {
+    const lateUs = Math.max(0, startUs! - (begunUs + (i / rate) * 1e6));
+    return (lateUs + tookUs!) / 1000;
+  });
+  const due = Math.floor(rate * 59);
+  const failed =
+    rows.filter(([, status]) => status !== 200).length + Math.max(0, due - rows.length);
+  return { latencies, failed };
+}
+
+/** A minute of both kinds of requests: their latencies, sorted, and how many failed or were never sent. */
 async function minuteOf(
   url: string,
   rate: number,
 ): Promise<{ sorted: Float64Array; failed: number }> {
-  const begun = performance.now();
-  const count = Math.round(rate * 60);
-  const latencies = new Float64Array(count);
-  const answers: Promise<void>[] = [];
-  let failed = 0;
-  for (let sent = 0; sent < count; await pause(TICK_MS)) {
-    const due = Math.min(count, Math.floor(((performance.now() - begun) / 1000) * rate));
-    for (; sent < due; sent++) {
-      const at = sent;
-      answers.push(
-        request(url).then(
-          () => {
-            latencies[at] = performance.now() - (begun + (at / rate) * 1000);
-          },
-          () => {
-            failed++;
-          },
-        ),
-      );
-    }
-  }
-  await Promise.all(answers);
-  return { sorted: latencies.sort(), failed };
+  const loads = await Promise.all([
+    paced('reads', rate * 0.9, PACED_READS, ['-i', reads]),
+    paced('batches', rate * 0.1, PACED_BATCHES, [
+      '-d',
+      posted,
+      '-H',
+      'content-type: application/json',
+      `${url}${BATCH}`,
+    ]),
+  ]);
+  const all = new Float64Array(loads[0].latencies.length + loads[1].latencies.length);
+  all.set(loads[0].latencies);
+  all.set(loads[1].latencies, loads[0].latencies.length);
+  return { sorted: all.sort(), failed: loads[0].failed + loads[1].failed };
 }
 
 function processes(): { name: string; pid: number }[] {
@@ -140,8 +165,13 @@ try {
   const [chunk] = await once(server.stdout!, 'data');
   const { url } = JSON.parse(String(chunk)) as { url: string };
   while (!(await ask(new URL('/readyz', url))).includes('ok')) await pause(100);
-  await saturation(url, WARM_UP_S);
-  const most = await saturation(url, SATURATED_S);
+  writeFileSync(posted, batch);
+  writeFileSync(
+    reads,
+    Array.from({ length: CUSTOMERS }, (_, i) => `${url}${READ}${i + 1}\n`).join(''),
+  );
+  saturation(url, WARM_UP_S);
+  const most = saturation(url, SATURATED_S);
   const rate = most * LOAD;
   say(
     `saturated at ${Math.round(most)} requests/s; now ${Math.round(rate)}/s for ${MINUTES} minutes`,
@@ -172,9 +202,14 @@ try {
   const report: BenchReport = {
     title: 'Serving, for long',
     command: 'node bench/serve_soak.ts',
-    about: `\`samewise serve --workers ${WORKERS}\` at 70 % of ${Math.round(most)} requests/s over ${CONNECTIONS} connections for ${MINUTES} minutes, nine plain reads of 3 features and one batch of ${CUSTOMERS} entities in ten, 5 events a second pushed meanwhile. The load generator shares the machine with the server. Growth: the median of the last third of the minutes against that of the second.`,
+    about: `\`samewise serve --workers ${WORKERS}\` at 70 % of ${Math.round(most)} requests/s for ${MINUTES} minutes (h2load, ${PACED_READS + PACED_BATCHES} connections; saturated by wrk with ${CONNECTIONS}), nine plain reads of 3 features and one batch of ${CUSTOMERS} entities in ten, 5 events a second pushed meanwhile. The load generator shares the machine with the server. Growth: the median of the last third of the minutes against that of the second.`,
     rows: [
-      { what: 'requests that failed', value: String(failed), target: '0', met: failed === 0 },
+      {
+        what: 'requests that failed or could not be sent',
+        value: String(failed),
+        target: '0',
+        met: failed === 0,
+      },
       {
         what: 'p99 by minute, ms',
         value: p99.map((ms) => ms.toFixed(1)).join(', '),
@@ -193,6 +228,5 @@ try {
 } finally {
   server.kill('SIGTERM');
   await once(server, 'exit');
-  agent.destroy();
   remove();
 }
