@@ -41,6 +41,8 @@ export interface EventsRequest extends Reading {
   readonly leftBehind?: boolean;
   /** A SQL condition over the key columns and the event time; null: all events. */
   readonly only: ((keys: readonly string[], t: string) => string) | null;
+  /** Of a mutable source: a SQL condition over rows that every version of a wanted row meets; others need not be resolved. */
+  readonly among?: string;
 }
 
 const ROLE = 'samewise:role';
@@ -77,7 +79,11 @@ async function* mutableEvents(request: EventsRequest): AsyncGenerator<KeyedBatch
   ];
   const table = await createTable(connection, engine.tableName('stood'), stood);
   try {
-    const rows = inOrder(scanBy({ ...request, only: null }, [byColumn(source.eventId)]));
+    const rows = inOrder(
+      scanBy({ ...request, only: request.among === undefined ? null : () => request.among! }, [
+        byColumn(source.eventId),
+      ]),
+    );
     // The appender needs the connection that the scan is read from, so it has one of its own.
     const writer = await engine.connect();
     try {

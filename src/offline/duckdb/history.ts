@@ -56,6 +56,7 @@ export async function* keyedHistory(
       knowledge: request.knowledge ?? 'final',
       leftBehind: request.knowledge !== 'as-served',
       only: only(rows.scan),
+      among: keyTable === null ? undefined : amongIds(program, rows.scan, keyTable),
       onRows: (more) => report(source.name, (read += more)),
     });
     for await (const batch of events) {
@@ -70,6 +71,18 @@ export async function* keyedHistory(
     if (keyTable !== null) await connection.run(`DROP TABLE IF EXISTS ${name(keyTable)}`);
     lease.close();
   }
+}
+
+/** Of a mutable source: rows of which a version lies or lay under one of the keys, with all their versions. */
+function amongIds(
+  { view, source }: ViewProgram,
+  { sql }: Scan,
+  keyTable: string,
+): string | undefined {
+  if (!source.mutable) return undefined;
+  const id = name(source.eventId!);
+  const keys = view.keys.map(name).join(', ');
+  return `${id} IN (SELECT ${id} FROM (${sql}) WHERE (${keys}) IN (SELECT * FROM ${name(keyTable)}))`;
 }
 
 /** DuckDB's hash of the key: the same in every process of one version of DuckDB. */
