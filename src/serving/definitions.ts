@@ -39,6 +39,8 @@ export class Revision {
   readonly #services = new Map<string, Chosen>();
   readonly #lists = new Map<string, Chosen>();
   readonly #asked = new Map<string, Asked>();
+  /** Of those, the ones that were asked first: most clients ask for few lists. */
+  readonly #first: { entity: string; features: string; asked: Asked }[] = [];
   readonly #hasPromises: boolean;
   #staleness: Staleness;
   #remembered = new RememberedAnswers();
@@ -129,11 +131,17 @@ export class Revision {
 
   /** Features of one entity by `view:feature` or bare name, separated by commas. Throws as `resolveAsked`. */
   asked(entity: string, features: string): Asked {
+    // To compare a few texts is less than to put one together and to look for it in a map.
+    for (let i = 0; i < this.#first.length; i++) {
+      const first = this.#first[i]!;
+      if (first.features === features && first.entity === entity) return first.asked;
+    }
     const key = `${entity}\n${features}`;
     let asked = this.#asked.get(key);
     if (asked === undefined) {
       asked = resolveAsked(this.catalog, entity, features);
       keep(this.#asked, key, asked);
+      if (this.#first.length < FIRST_LISTS) this.#first.push({ entity, features, asked });
     }
     return asked;
   }
@@ -145,6 +153,7 @@ function chosen(catalog: Catalog, members: readonly Member[], service: Chosen['s
 }
 
 const MAX_KEPT_LISTS = 1000;
+const FIRST_LISTS = 8;
 
 /** Clients ask the same few lists again and again; whoever does not must not fill the memory. */
 function keep<T>(lists: Map<string, T>, key: string, list: T): void {

@@ -21,6 +21,9 @@ export class Metrics implements PageCounter {
   #partial = 0;
   #refused = 0;
   readonly #values = noValues();
+  /** The tally that came last and how often it has come since it was added: most answers are whole, and have the same one. */
+  #tally: Readonly<Tally> = noValues();
+  #times = 0;
 
   constructor() {
     const registers = [this.#registry];
@@ -38,7 +41,10 @@ export class Metrics implements PageCounter {
       'Requests that were refused because too much was under way',
       () => this.#refused,
     );
-    const values = this.#values;
+    const valuesRead = () => {
+      this.#addTally();
+      return this.#values;
+    };
     new Counter({
       name: 'samewise_values_read_total',
       help: 'Feature values answered, by status',
@@ -46,9 +52,15 @@ export class Metrics implements PageCounter {
       registers,
       collect() {
         this.reset();
+        const values = valuesRead();
         for (const status of STATUSES) this.inc({ status }, values[status]);
       },
     });
+  }
+
+  #addTally(): void {
+    for (const status of STATUSES) this.#values[status] += this.#times * this.#tally[status];
+    this.#times = 0;
   }
 
   /** A counter of what is counted elsewhere. */
@@ -109,7 +121,11 @@ export class Metrics implements PageCounter {
   /** So many vectors whose values have these statuses, all together. */
   answer(vectors: number, tally: Readonly<Tally>): void {
     this.#vectors += vectors;
-    for (const status of STATUSES) this.#values[status] += tally[status];
+    if (tally !== this.#tally) {
+      this.#addTally();
+      this.#tally = tally;
+    }
+    this.#times++;
   }
   /** The deadline of a request passed before all of its values came. */
   partial(): void {
