@@ -1,7 +1,7 @@
 /** The registry: what is defined, in append-only revisions, and what ran. */
 import type { InstantUs } from '../base/time.ts';
 import type { Definition, DefinitionKind } from '../model/definitions.ts';
-import type { HealthRecords } from './health_contract.ts';
+import type { Comparison, HealthRecords, LevelChange, ServiceLevel } from './health_contract.ts';
 
 /** One version of one object. `version` counts from 1 per (kind, name); `fingerprint` is the hash of its meaning. */
 export interface Registered<D extends Definition = Definition> {
@@ -74,16 +74,43 @@ export interface FeatureHit {
   readonly version: number;
 }
 
-/** The one place where definitions are kept. Failures of the store are coded `registry/…` errors. */
+/** The way to the registry's store. */
+export interface Connection {
+  /** While it is not, what is live stays what it was when it was lost, and everything else is refused. */
+  readonly connected: boolean;
+  /** How often the way was lost. */
+  readonly lost: number;
+}
+
+/** All that a registry knows, for another one to take over; turns are not of it: whoever is first takes the next. */
+export interface Everything {
+  /** Oldest first. */
+  readonly revisions: readonly Revision[];
+  /** In the order of their making. */
+  readonly objects: readonly Registered[];
+  /** Oldest first. */
+  readonly jobs: readonly Job[];
+  readonly comparisons: readonly Comparison[];
+  readonly serviceLevels: readonly ServiceLevel[];
+  readonly levelChanges: readonly LevelChange[];
+}
+
+/**
+ * The one place where definitions are kept. Failures of the store are coded `registry/…` errors. A store over a network may be lost and
+ * come back: `head`, `load` without retired ones and `search` then answer from what was there, so that serving goes on.
+ */
 export interface Registry extends HealthRecords {
-  /** Number of the newest revision; 0 when empty. Cheap: callers poll it to know whether what they hold is stale. */
+  /**
+   * Number of the newest revision; 0 when empty. Cheap: callers poll it to know whether what they hold is stale. Of another
+   * process's revision it may know a moment later, of its own at once; `load` gives no less than what it knows of.
+   */
   head(): Promise<number>;
   /** Every version that is current or pinned; with `retired`, all there ever were. In the order of their making. */
   load(options?: { readonly retired?: boolean }): Promise<Registered[]>;
   /** One object; without `version` the current one. */
   get(kind: DefinitionKind, name: string, version?: number): Promise<Registered | undefined>;
   /**
-   * Atomically: checks that `expectedHead` still is the head (else `registry/stale-plan`), stores the new and changed
+   * Atomically: checks that `expectedHead` still is the head (else `registry/stale-plan`, which says who changed what since), stores the new and changed
    * objects and states, and appends the revision. All or nothing. A version keeps its fingerprint for ever
    * (else `registry/version-conflict`).
    */
@@ -116,5 +143,16 @@ export interface Registry extends HealthRecords {
   ): Promise<void>;
   /** Newest first. */
   jobs(filter?: { view?: string; status?: Job['status'] }, limit?: number): Promise<Job[]>;
+  /** How the store is reached now. */
+  connection(): Connection;
+  /**
+   * Calls `moved` soon after each revision that a store tells of, whoever applied it. Not every store tells: ask for the head now and
+   * then all the same.
+   */
+  onMoved(moved: () => void): void;
+  /** All there is, as of one moment. */
+  everything(): Promise<Everything>;
+  /** Atomically: takes over what another registry knows, revisions and versions by their numbers. Throws `registry/not-empty`. */
+  takeOver(everything: Everything): Promise<void>;
   close(): Promise<void>;
 }

@@ -4,7 +4,15 @@ import { SamewiseError } from '../base/errors.ts';
 import { canonicalJson } from '../base/hash.ts';
 import type { DefinitionKind } from '../model/definitions.ts';
 import { definitionFromJson, definitionToJson } from '../model/json.ts';
-import type { FeatureHit, Job, Registered, Registry, Revision } from './contract.ts';
+import type {
+  Connection,
+  Everything,
+  FeatureHit,
+  Job,
+  Registered,
+  Registry,
+  Revision,
+} from './contract.ts';
 import type { Comparison, HealthRecords, LevelChange, ServiceLevel } from './health_contract.ts';
 import { codedSqliteError } from './sqlite_errors.ts';
 import {
@@ -18,6 +26,8 @@ import {
 } from './sqlite_health.ts';
 import { prepareSchema } from './sqlite_schema.ts';
 import { indexFeatures, searchFeatures } from './sqlite_search.ts';
+import { REVISIONS_TOLD, stalePlan } from './stale_plan.ts';
+import { inStoringOrder } from './storing_order.ts';
 
 /** How long a call waits for another process's transaction before it is `registry/locked`. */
 const BUSY_TIMEOUT_MS = 5_000;
@@ -60,11 +70,12 @@ class SqliteRegistry implements Registry {
 
   async load(options: { readonly retired?: boolean } = {}): Promise<Registered[]> {
     const live = options.retired ? '' : "where state <> 'retired'";
-    return this.#run(() =>
-      (this.#db.prepare(`select * from objects ${live} order by rowid`).all() as Row[]).map(
-        registeredOf,
-      ),
-    );
+    return this.#run(() => this.#objectsNow(live));
+  }
+
+  #objectsNow(where: string): Registered[] {
+    const rows = this.#db.prepare(`select * from objects ${where} order by rowid`).all();
+    return (rows as Row[]).map(registeredOf);
   }
 
   async get(kind: DefinitionKind, name: string, version?: number): Promise<Registered | undefined> {
@@ -83,32 +94,30 @@ class SqliteRegistry implements Registry {
     return this.#transaction(() => {
       const head = this.#headNow();
       if (head !== expectedHead) {
-        throw new SamewiseError(
-          'registry/stale-plan',
-          `the plan was made at revision ${expectedHead}, but the registry is at ${head}`,
-          { where: { file: this.#path }, hint: 'plan again, so that you see what changed' },
-        );
+        const since = this.#revisionsNow(REVISIONS_TOLD).filter((r) => r.number > expectedHead);
+        throw stalePlan(expectedHead, head, since, { file: this.#path });
       }
-      const number = head + 1;
-      this.#db
-        .prepare('insert into revisions values (?, ?, ?, ?, ?)')
-        .run(number, author, atUs, message, JSON.stringify(changes));
-      this.#storeObjects(objects, number);
-      indexFeatures(this.#db, new Set(objects.map((object) => object.name)));
-      return { number, author, atUs, message, changes };
+      const revision = { number: head + 1, author, atUs, message, changes };
+      this.#addRevision(revision);
+      this.#storeObjects(inStoringOrder(objects, revision.number));
+      return revision;
     });
   }
 
-  #storeObjects(objects: readonly Omit<Registered, 'revision'>[], revision: number): void {
+  #addRevision({ number, author, atUs, message, changes }: Revision): void {
+    this.#db
+      .prepare('insert into revisions values (?, ?, ?, ?, ?)')
+      .run(number, author, atUs, message, JSON.stringify(changes));
+  }
+
+  #storeObjects(objects: readonly Registered[]): void {
     const store = this.#db.prepare(`
       insert into objects (kind, name, version, fingerprint, definition, pins, revision, state)
       values (?, ?, ?, ?, ?, ?, ?, ?)
       on conflict (kind, name, version) do update
       set definition = excluded.definition, pins = excluded.pins, state = excluded.state
       where fingerprint = excluded.fingerprint`);
-    // What stops being current goes first: two current versions of one name are never stored.
-    const order = { retired: 0, pinned: 1, current: 2 };
-    for (const object of objects.toSorted((a, b) => order[a.state] - order[b.state])) {
+    for (const object of objects) {
       const { changes } = store.run(
         object.kind,
         object.name,
@@ -116,7 +125,7 @@ class SqliteRegistry implements Registry {
         object.fingerprint,
         definitionToJson(object.definition),
         canonicalJson(object.pins),
-        revision,
+        object.revision,
         object.state,
       );
       if (changes === 1) continue;
@@ -126,20 +135,24 @@ class SqliteRegistry implements Registry {
         { hint: 'plan again from all versions, retired ones included' },
       );
     }
+    indexFeatures(this.#db, new Set(objects.map(({ name }) => name)));
   }
 
   async revisions(limit = 50): Promise<Revision[]> {
-    return this.#run(() =>
-      (
-        this.#db.prepare('select * from revisions order by number desc limit ?').all(limit) as Row[]
-      ).map((row) => ({
-        number: row.number as number,
-        author: row.author as string,
-        atUs: row.at_us as number,
-        message: row.message as string,
-        changes: JSON.parse(row.changes as string),
-      })),
-    );
+    return this.#run(() => this.#revisionsNow(limit));
+  }
+
+  #revisionsNow(limit: number): Revision[] {
+    const rows = this.#db
+      .prepare('select * from revisions order by number desc limit ?')
+      .all(limit) as Row[];
+    return rows.map((row) => ({
+      number: row.number as number,
+      author: row.author as string,
+      atUs: row.at_us as number,
+      message: row.message as string,
+      changes: JSON.parse(row.changes as string),
+    }));
   }
 
   async search(
@@ -188,16 +201,17 @@ class SqliteRegistry implements Registry {
 
   async jobs(filter: { view?: string; status?: Job['status'] } = {}, limit = 100): Promise<Job[]> {
     const { view = null, status = null } = filter;
-    return this.#run(() =>
-      (
-        this.#db
-          .prepare(
-            `select * from jobs where (?1 is null or view = ?1) and (?2 is null or status = ?2)
-             order by started_us desc, rowid desc limit ?3`,
-          )
-          .all(view, status, limit) as Row[]
-      ).map(jobOf),
-    );
+    return this.#run(() => this.#jobsNow(view, status, limit));
+  }
+
+  #jobsNow(view: string | null, status: string | null, limit: number): Job[] {
+    const rows = this.#db
+      .prepare(
+        `select * from jobs where (?1 is null or view = ?1) and (?2 is null or status = ?2)
+         order by started_us desc, rowid desc limit ?3`,
+      )
+      .all(view, status, limit) as Row[];
+    return rows.map(jobOf);
   }
 
   async comparisons(): Promise<Comparison[]> {
@@ -228,6 +242,54 @@ class SqliteRegistry implements Registry {
 
   async putTurn(name: string, nextUs: number): Promise<void> {
     this.#run(() => writeTurn(this.#db, name, nextUs));
+  }
+
+  connection(): Connection {
+    return { connected: true, lost: 0 };
+  }
+
+  /** A file tells nobody. */
+  onMoved(): void {}
+
+  async everything(): Promise<Everything> {
+    return this.#transaction(() => ({
+      revisions: this.#revisionsNow(-1).toReversed(),
+      objects: this.#objectsNow(''),
+      jobs: this.#jobsNow(null, null, -1).toReversed(),
+      comparisons: readComparisons(this.#db),
+      serviceLevels: readServiceLevels(this.#db),
+      levelChanges: readLevelChanges(this.#db, null),
+    }));
+  }
+
+  async takeOver(everything: Everything): Promise<void> {
+    this.#transaction(() => {
+      if (this.#headNow() !== 0 || this.#jobsNow(null, null, 1).length > 0) {
+        throw new SamewiseError('registry/not-empty', `${this.#path} is not empty`, {
+          where: { file: this.#path },
+          hint: 'a registry is taken over by an empty one',
+        });
+      }
+      for (const revision of everything.revisions) this.#addRevision(revision);
+      this.#storeObjects(everything.objects);
+      const addJob = this.#db.prepare('insert into jobs values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');
+      for (const job of everything.jobs)
+        addJob.run(
+          job.id,
+          job.kind,
+          job.view,
+          job.version,
+          job.status,
+          job.startedUs,
+          job.finishedUs,
+          job.rows,
+          job.bytes,
+          job.error,
+        );
+      for (const comparison of everything.comparisons) writeComparison(this.#db, comparison);
+      const { serviceLevels, levelChanges } = everything;
+      writeServiceLevels(this.#db, serviceLevels, levelChanges, Number.MIN_SAFE_INTEGER);
+    });
   }
 
   async close(): Promise<void> {

@@ -2,6 +2,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { SamewiseError } from '../base/errors.ts';
 import { HEALTH_TABLES } from './sqlite_health.ts';
+import { SEARCH_TABLES } from './sqlite_search.ts';
 
 /** Kept in `application_id`, so that another program's database is never taken for ours: "SMWS". */
 const APPLICATION_ID = 0x534d5753;
@@ -34,34 +35,7 @@ create table objects (
 ) strict;
 create unique index one_current on objects (kind, name) where state = 'current';
 
--- Features of the current views, for search.
-create table features (
-  id integer primary key,
-  ref text not null unique,
-  view text not null,
-  feature text not null,
-  entity text not null,
-  dtype text not null,
-  owner text not null,
-  description text not null,
-  tags text not null,
-  version integer not null
-) strict;
-create index features_of_view on features (view);
-
-create virtual table words using fts5 (
-  feature, view, entity, owner, description, tags,
-  content = 'features', content_rowid = 'id', prefix = '2 3'
-);
-create trigger feature_in after insert on features begin
-  insert into words (rowid, feature, view, entity, owner, description, tags)
-  values (new.id, new.feature, new.view, new.entity, new.owner, new.description, new.tags);
-end;
-create trigger feature_out after delete on features begin
-  insert into words (words, rowid, feature, view, entity, owner, description, tags)
-  values ('delete', old.id, old.feature, old.view, old.entity, old.owner, old.description, old.tags);
-end;
-
+${SEARCH_TABLES}
 create table jobs (
   id text primary key,
   kind text not null,

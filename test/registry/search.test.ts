@@ -4,8 +4,8 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { FeatureView } from '../../src/model/index.ts';
 import { openSqliteRegistry } from '../../src/registry/sqlite.ts';
+import { step } from '../conformance/registry.ts';
 import { cases } from '../support/cases.ts';
-import { step } from './conformance.ts';
 import { view } from './objects.ts';
 
 const wordsOf = (text: string) =>

@@ -7,7 +7,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { after, test } from 'node:test';
 import { openSqliteRegistry } from '../../src/registry/sqlite.ts';
 import { codedSqliteError } from '../../src/registry/sqlite_errors.ts';
-import { registryConformance, step } from './conformance.ts';
+import { registryConformance, step } from '../conformance/registry.ts';
 import { customer, view } from './objects.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'samewise-registry-'));
@@ -52,7 +52,7 @@ function writer(path: string, name: string) {
 /** A process that opens the registry, waits for a line on stdin, applies at the head it is told, and prints how it went. */
 const WRITER = `
   import { openSqliteRegistry } from ${JSON.stringify(join(import.meta.dirname, '../../src/registry/sqlite.ts'))};
-  import { step } from ${JSON.stringify(join(import.meta.dirname, 'conformance.ts'))};
+  import { step } from ${JSON.stringify(join(import.meta.dirname, '../conformance/registry.ts'))};
   import { view } from ${JSON.stringify(join(import.meta.dirname, 'objects.ts'))};
   const registry = await openSqliteRegistry(process.argv[1]);
   process.stdout.write('ready\\n');

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Change, Registry } from '../../src/registry/contract.ts';
-import { customer, view } from './objects.ts';
+import { customer, view } from '../registry/objects.ts';
 
 const created: Change = {
   change: 'create',

@@ -1,0 +1,29 @@
+/** Databases of a test's own in the PostgreSQL server that the tests share. */
+import { randomBytes } from 'node:crypto';
+import { systemClock } from '../../src/base/clock.ts';
+import { PostgresLink } from '../../src/registry/postgres_link.ts';
+
+/** How the tests open what a URL names. */
+export const optionsFor = (url: string) => ({ url, clock: systemClock, environment: process.env });
+
+/** Makes an empty database on the server at `at`; gives its URL. */
+export async function newDatabase(at: string): Promise<string> {
+  const name = `registry_${randomBytes(6).toString('hex')}`;
+  await withDatabase(at, (sql) => sql.unsafe(`create database ${name}`));
+  const url = new URL(at);
+  url.pathname = name;
+  return url.href;
+}
+
+/** Runs `body` on a connection that is closed afterwards. */
+export async function withDatabase<T>(
+  url: string,
+  body: Parameters<PostgresLink['call']>[0],
+): Promise<T> {
+  const link = new PostgresLink(optionsFor(url));
+  try {
+    return (await link.call(body)) as T;
+  } finally {
+    await link.close();
+  }
+}
