@@ -20,7 +20,7 @@ import { type Engine, isDuckdbError, name, rowsOf, withConnection } from './engi
 import { ARRIVAL, RETRACTED, TIME } from './event_batches.ts';
 import { wiredScan } from './events.ts';
 import type { Positions } from './history_scan.ts';
-import { type InOrder, type SweepJob, sweepInMemory } from './in_memory_sweep.ts';
+import { type SweepJob, sweepInMemory } from './in_memory_sweep.ts';
 import { InMemoryThread } from './in_memory_threads.ts';
 import type { Labels } from './labels.ts';
 import { isLatestOnly } from './latest.ts';
@@ -61,9 +61,9 @@ export function mayBeInMemory(lookup: Lookup, knowledge: Knowledge): boolean {
   );
 }
 
-/** What look-ups gave, in their order, and the files of their source. */
+/** What look-ups gave, in their order: each a column for each of its features, in label order. And the files of their source. */
 export interface InMemory {
-  readonly swept: readonly InOrder[];
+  readonly swept: readonly (readonly Column[])[];
   readonly files: readonly string[];
   /** Of all look-ups together. */
   readonly scannedRows: number;
@@ -150,11 +150,11 @@ async function sweepAll(
   threads: readonly InMemoryThread[],
   labels: Batch,
   history: Batch,
-): Promise<InOrder[]> {
+): Promise<Column[][]> {
   const { lookups, signal } = request;
-  const out: InOrder[] = [];
+  const out: Column[][] = [];
   const left = [...lookups.keys()];
-  const lane = async (sweep: (job: SweepJob) => Promise<InOrder>): Promise<void> => {
+  const lane = async (sweep: (job: SweepJob) => Promise<Column[]>): Promise<void> => {
     for (let next = left.shift(); next !== undefined; next = left.shift()) {
       const lookup = lookups[next]!;
       out[next] = await sweep(jobOf(request, lookup, labels, history));

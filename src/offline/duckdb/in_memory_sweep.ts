@@ -1,11 +1,12 @@
 /** A look-up whose labels and history lie in memory: sorted and swept. Nothing here needs the engine. */
-import { assert } from '../../base/errors.ts';
 import { type Catalog, compileView } from '../../model/index.ts';
 import type { Knowledge } from '../../timeline/index.ts';
 import type { Batch } from '../../types/batch.ts';
 import type { Column } from '../../types/column.ts';
+import { compareKeys, sliceBatch } from './columns.ts';
 import { ARRIVAL, appendOnlyEvents, eventOrder, keysOf } from './event_batches.ts';
-import { questionOf, sweepLabels } from './merge.ts';
+import { answerDtypes, questionOf, sweepLabels } from './merge.ts';
+import { PlacedRows } from './placed_rows.ts';
 import { orderOf, putInOrder } from './sort.ts';
 
 export interface SweepJob {
@@ -21,15 +22,10 @@ export interface SweepJob {
   readonly history: Batch;
 }
 
-/** What a look-up gives in the order of key and T. */
-export interface InOrder {
-  /** A column for each of the features asked for, before defaults. */
-  readonly columns: readonly Column[];
-  /** Which row of them each label's is; null: that of its number. */
-  readonly places: Int32Array | null;
-}
+/** Labels at least to sweep before their values are put in their places: few enough to lie in the processor's cache still. */
+const SWEPT_ROWS = 8192;
 
-/** Sorts and sweeps. The values are left in their order: to take them by label, in label order, is faster than to put them there. */
+/** Sorts and sweeps. Gives a column for each of the features asked for, before defaults, in label order. */
 export async function sweepInMemory({
   catalog,
   view,
@@ -37,7 +33,7 @@ export async function sweepInMemory({
   knowledge,
   labels,
   history,
-}: SweepJob): Promise<InOrder> {
+}: SweepJob): Promise<Column[]> {
   const program = compileView(catalog, view);
   const question = questionOf(program, features, knowledge);
   const keys = question.keyDtypes.map((_, i) => `k${i}`);
@@ -46,13 +42,36 @@ export async function sweepInMemory({
   const by = keysOf(history, eventOrder(program, ARRIVAL in history.columns));
   const events = putInOrder(history, orderOf(by, order).places);
   const { places } = order;
+  const asked = putInOrder(labels, places);
+  const rows = rowsAt(places, labels.length);
+  const out = new PlacedRows(answerDtypes(question), labels.length);
   const swept = sweepLabels(
     question,
-    once(putInOrder(labels, places)),
+    keyParts(asked, keysOf(asked, keys)),
     appendOnlyEvents(once(events), { program, knowledge }),
   );
-  for await (const { columns } of swept) return { columns, places };
-  assert(false, 'there are labels');
+  let done = 0;
+  for await (const { batch, columns } of swept) {
+    out.put(rows.subarray(done, done + batch.length), columns);
+    done += batch.length;
+  }
+  return out.finish();
+}
+
+/** Parts of sorted labels, each with all labels of its keys. */
+async function* keyParts(labels: Batch, keys: readonly Column[]): AsyncGenerator<Batch> {
+  for (let from = 0, to = 0; from < labels.length; from = to) {
+    to = Math.min(labels.length, from + SWEPT_ROWS);
+    while (to < labels.length && compareKeys(keys, to - 1, keys, to) === 0) to++;
+    yield sliceBatch(labels, from, to);
+  }
+}
+
+/** Which row lies at each place. */
+function rowsAt(places: Int32Array | null, length: number): Int32Array {
+  const rows = new Int32Array(length);
+  for (let row = 0; row < length; row++) rows[places === null ? row : places[row]!] = row;
+  return rows;
 }
 
 async function* once<T>(value: T): AsyncGenerator<T> {

@@ -15,8 +15,7 @@ const tell = (said: Said, buffers: ArrayBuffer[] = []) => port.postMessage(said,
 port.on('message', async (job: SweepJob) => {
   try {
     const swept = await sweepInMemory(job);
-    const places = swept.places === null ? [] : [swept.places.buffer as ArrayBuffer];
-    tell({ swept }, [...buffersOf(swept.columns), ...places]);
+    tell({ swept }, buffersOf(swept));
   } catch (error) {
     if (error instanceof SamewiseError) tell({ failed: error.toJSON() });
     else tell({ broken: String((error as Error)?.stack ?? error) });

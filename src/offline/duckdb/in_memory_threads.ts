@@ -4,11 +4,12 @@ import { getCompileCacheDir } from 'node:module';
 import { dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { SamewiseError } from '../../base/errors.ts';
-import type { InOrder, SweepJob } from './in_memory_sweep.ts';
+import type { Column } from '../../types/column.ts';
+import type { SweepJob } from './in_memory_sweep.ts';
 
 /** What a thread says to a job. */
 export type Said =
-  | { readonly swept: InOrder }
+  | { readonly swept: Column[] }
   | { readonly failed: ReturnType<SamewiseError['toJSON']> }
   | { readonly broken: string };
 
@@ -28,7 +29,7 @@ export class InMemoryThread {
   }
 
   /** What `sweepInMemory` gives. One job at a time. */
-  async run(job: SweepJob, signal: AbortSignal | undefined): Promise<InOrder> {
+  async run(job: SweepJob, signal: AbortSignal | undefined): Promise<Column[]> {
     const ended = new AbortController();
     const left = () => ended.abort(new Error('the thread ended'));
     this.#worker.once('exit', left);

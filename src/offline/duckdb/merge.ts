@@ -63,10 +63,12 @@ export async function* merge(
 
 /** As `merge`, but labels without numbers: each batch of them with a column for each read of the layout. */
 export async function* sweepLabels(
-  { keyDtypes, layout, knowledge }: Question,
+  question: Question,
   labels: AsyncIterable<Batch>,
   history: AsyncIterator<KeyedBatch>,
 ): AsyncGenerator<{ readonly batch: Batch; readonly columns: Column[] }> {
+  const { keyDtypes, layout, knowledge } = question;
+  const dtypes = answerDtypes(question);
   const none = nothing(layout);
   const cursor: Cursor = { batch: null, key: 0 };
   const advance = async (): Promise<void> => {
@@ -77,9 +79,7 @@ export async function* sweepLabels(
   try {
     await advance();
     for await (const batch of labels) {
-      const builders = layout.reads.map(
-        ({ aggregate }) => new ColumnBuilder(outputDtype(layout, aggregate), batch.length),
-      );
+      const builders = dtypes.map((dtype) => new ColumnBuilder(dtype, batch.length));
       const keys = keyDtypes.map((_, i) => batch.columns[`k${i}`]!);
       const readUs = floats(batch.columns.t!);
       const knownUs = batch.columns.u === undefined ? readUs : floats(batch.columns.u);
@@ -150,7 +150,10 @@ function nothing(layout: Layout): Omit<Resolved, 'tombstones'> {
   return { events, starts: new Int32Array(2), visibleFrom: new Float64Array(0), visibleTo: null };
 }
 
-function outputDtype(layout: Layout, aggregate: number): Dtype {
-  const { spec, input } = layout.aggregates[aggregate]!;
-  return aggregateFor(spec, input < 0 ? null : layout.columns[input]!).output;
+/** The types of what is answered, a read of the layout each. */
+export function answerDtypes({ layout: { reads, aggregates, columns } }: Question): Dtype[] {
+  return reads.map(({ aggregate }) => {
+    const { spec, input } = aggregates[aggregate]!;
+    return aggregateFor(spec, input < 0 ? null : columns[input]!).output;
+  });
 }

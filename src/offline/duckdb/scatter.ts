@@ -9,7 +9,6 @@ import { assert } from '../../base/errors.ts';
 import type { Column } from '../../types/column.ts';
 import type { Dtype } from '../../types/dtype.ts';
 import { rowBytes, sliceColumn, takeRows } from './columns.ts';
-import type { InOrder } from './in_memory_sweep.ts';
 import { PlacedRows } from './placed_rows.ts';
 
 /** Rows of a block at least. */
@@ -38,7 +37,7 @@ export class Scatter {
   readonly #folder: string;
   /** The rows of the only block, where there is one: in their places from the start. */
   #placed: PlacedRows | null;
-  #filled: InOrder | null = null;
+  #filled: readonly Column[] | null = null;
   /** The block that was asked for last. */
   #last: { readonly block: number; readonly columns: readonly Column[] } | null = null;
   readonly #held: Piece[][] = [];
@@ -100,10 +99,10 @@ export class Scatter {
     if (this.#heldBytes > this.#spillBytes) this.#spill();
   }
 
-  /** All rows in an order of their own, instead of adding them. There is one block. */
-  fill(rows: InOrder): void {
+  /** All rows in their places already, instead of adding them. There is one block. */
+  fill(columns: readonly Column[]): void {
     assert(this.blocks === 1, 'there is one block');
-    this.#filled = rows;
+    this.#filled = columns;
     this.#placed = null;
   }
 
@@ -139,7 +138,7 @@ export class Scatter {
 
   /** The rows of a block in order. May be called again. */
   block(block: number): readonly Column[] {
-    if (this.#filled !== null) return this.part(0, this.rows);
+    if (this.#filled !== null) return this.#filled;
     if (this.#placed !== null) return this.#placed.finish();
     const placed = new PlacedRows(this.#dtypes, this.rowsOf(block));
     for (const { rows, columns } of this.#held[block]!) placed.put(rows, columns);
@@ -156,7 +155,6 @@ export class Scatter {
 
   /** Rows from…to of a block in order; of a block that is read from files one part after the other. */
   part(from: number, to: number): readonly Column[] {
-    if (this.#filled !== null) return rowsIn(this.#filled, from, to);
     const block = Math.floor(from / this.#blockRows);
     if (this.#last?.block !== block) this.#last = { block, columns: this.block(block) };
     const start = block * this.#blockRows;
@@ -171,12 +169,6 @@ export class Scatter {
     this.#last = null;
     rmSync(this.#folder, { recursive: true, force: true });
   }
-}
-
-function rowsIn({ columns, places }: InOrder, from: number, to: number): Column[] {
-  return columns.map((column) =>
-    places === null ? sliceColumn(column, from, to) : takeRows(column, places.subarray(from, to)),
-  );
 }
 
 function isOfOneSize({ kind }: Dtype): boolean {
