@@ -6,9 +6,9 @@ import { test } from 'node:test';
 import { files, ROOT, sources } from './sources.ts';
 
 const ROOMS =
-  'aggregate app base cli client dsl expr model offline online plan registry serving stream timeline types';
+  'aggregate app base capacity cli client design dsl expr model offline online plan registry serving stream timeline types';
 const TESTS = 'conformance docs e2e golden oracle regressions support tidy';
-const TOP = 'bench bin docs examples proto python scripts src test .ci';
+const TOP = 'bench bin deploy docs examples proto python scripts src test .ci';
 const MAX_LINES = 600;
 
 const textFiles = files.filter((file) => /\.(ts|md|json|html|py|sh)$|Makefile$|\/run$/.test(file));

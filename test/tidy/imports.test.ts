@@ -21,16 +21,26 @@ const LEVELS = [
   ['aggregate'],
   ['timeline'],
   ['model'],
-  ['dsl', 'plan', 'registry'],
-  ['offline', 'online', 'client'],
+  ['dsl', 'plan', 'registry', 'capacity'],
+  ['offline', 'online', 'client', 'design'],
   ['stream'],
   ['serving'],
   ['app'],
   ['cli'],
 ];
 /** Rooms that run anywhere: nothing from Node, and only libraries that are pure themselves. */
-const PURE_ROOMS = ['base', 'types', 'expr', 'aggregate', 'timeline', 'model', 'dsl'];
-const PURE_LIBRARIES = ['@noble/hashes', 'acorn', 'acorn-walk'];
+const PURE_ROOMS = [
+  'base',
+  'types',
+  'expr',
+  'aggregate',
+  'timeline',
+  'model',
+  'dsl',
+  'capacity',
+  'design',
+];
+const PURE_LIBRARIES = ['@noble/hashes', 'acorn', 'acorn-walk', 'typebox', 'yaml'];
 /** Rooms with a contract and adapters: all but these files of theirs is an adapter, which only app/ names. */
 const CONTRACTS = [
   'registry/contract.ts',

@@ -1,5 +1,6 @@
 /** All commands, in the order in which help lists them. */
 import type { Command } from 'commander';
+import { capacity } from './capacity.ts';
 import { doctor } from './doctor.ts';
 import { explain } from './explain.ts';
 import { features } from './features.ts';
@@ -38,5 +39,6 @@ export const COMMANDS: readonly ((program: Command) => void)[] = [
   features,
   jobs,
   retire,
+  capacity,
   doctor,
 ];
