@@ -18,6 +18,15 @@ export interface LogRecord {
   /** Null: a tombstone. */
   readonly value: Uint8Array | null;
   readonly headers: ReadonlyMap<string, Uint8Array>;
+  /** Where the value lies, of logs that have many in one piece: to make a view of each takes longer than to read most of them. */
+  readonly placed?: PlacedValue | null;
+}
+
+/** A value within more bytes. */
+export interface PlacedValue {
+  readonly bytes: Uint8Array;
+  readonly from: number;
+  readonly to: number;
 }
 
 /** A record to append. Records of one key go to one partition; without a key the log chooses. */

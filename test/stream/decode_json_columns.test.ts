@@ -42,6 +42,18 @@ function said(batch: ReadBatch) {
   };
 }
 
+/** The records with their values one behind the other in one piece: what ends a value is where the next one begins. */
+function inOnePiece(records: readonly LogRecord[]): LogRecord[] {
+  const bytes = Buffer.concat(records.map(({ value }) => value ?? new Uint8Array(0)));
+  let to = 0;
+  return records.map((record) => {
+    const { value } = record;
+    const from = to;
+    to += value?.length ?? 0;
+    return { ...record, placed: value && { bytes, from, to } };
+  });
+}
+
 /** Both ways; gives how many records were read straight into columns. */
 async function compare(source: typeof APPENDED, records: readonly LogRecord[]): Promise<number> {
   const decoder = decoderFor(source, { maxBytes: MAX_BYTES });
@@ -53,6 +65,9 @@ async function compare(source: typeof APPENDED, records: readonly LogRecord[]): 
   const each = readBatch(source, 'p', null, placed, await decoder.decode(placed));
   const columns = await decoder.columns!(placed);
   assert.deepEqual(said(readBatch(source, 'p', null, placed, columns)), said(each));
+  const piece = await decoder.columns!(inOnePiece(placed));
+  assert.deepEqual(said(readBatch(source, 'p', null, placed, piece)), said(each));
+  assert.deepEqual([...piece.others.keys()], [...columns.others.keys()]);
   return records.length - columns.others.size;
 }
 
@@ -192,6 +207,15 @@ test('what is plain goes straight into columns', async () => {
     ' { "note" : null , "good" : null , "n" : null , "amount" : -1e-3 , "at" : "1970-01-01T00:00:01Z" , "id" : 9007199254740991, "more" : "x" } ',
   ].map((text) => recordOf(text));
   assert.equal(await compare(APPENDED, records), 2);
+});
+
+test('a record that is cut is not mended by what lies behind it', async () => {
+  const whole = '{"id":1,"at":5,"amount":1.25,"n":-3,"good":true,"note":"a","x":false,"last":null}';
+  for (let at = 0; at <= whole.length; at++) {
+    const records = [whole.slice(0, at), whole.slice(at), whole].map((part) => recordOf(part));
+    const straight = at === 0 || at === whole.length ? 2 : 1;
+    assert.equal(await compare(APPENDED, records), straight, `cut at ${at}`);
+  }
 });
 
 test('columns of other kinds, and names that are not plain, are left to the general way', () => {

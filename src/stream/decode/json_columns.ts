@@ -42,15 +42,24 @@ export function plainReader(source: Source, maxBytes: number): PlainReader | nul
   return (records) => {
     const rows = new RowsReader(source, records.length);
     const left: number[] = [];
-    records.forEach(({ value, headers }, i) => {
-      const plain = value !== null && value.length <= maxBytes && headers.size === 0;
-      if (!(plain && rows.read(value))) {
-        rows.skip();
-        left.push(i);
-      }
+    records.forEach((record, i) => {
+      if (readRecord(rows, record)) return;
+      rows.skip();
+      left.push(i);
     });
     return { columns: rows.finish(), left };
   };
+
+  function readRecord(rows: RowsReader, record: LogRecord): boolean {
+    if (record.headers.size > 0) return false;
+    const { placed } = record;
+    if (placed) {
+      const { bytes, from, to } = placed;
+      return to - from <= maxBytes && rows.read(bytes, from, to);
+    }
+    const { value } = record;
+    return value !== null && value.length <= maxBytes && rows.read(value, 0, value.length);
+  }
 }
 
 const QUOTE = 0x22;
@@ -95,6 +104,9 @@ class RowsReader {
   readonly #nulls: Uint8Array;
   #row = 0;
   #bytes: Uint8Array = new Uint8Array(0);
+  /** Where the record begins and ends in them. */
+  #from = 0;
+  #end = 0;
   /** The same memory as the record's, for text. */
   #buffer = Buffer.alloc(0);
   /** What `#scanNumber` read. */
@@ -123,9 +135,11 @@ class RowsReader {
     return Object.fromEntries(this.#names.map((name, c) => [name, this.#builders[c]!.finish()]));
   }
 
-  /** Adds the record's row; false, and nothing is added, if it is not plain. */
-  read(value: Uint8Array): boolean {
-    this.#bytes = value;
+  /** Adds the row of the record at from…end; false, and nothing is added, if it is not plain. */
+  read(bytes: Uint8Array, from: number, end: number): boolean {
+    this.#bytes = bytes;
+    this.#from = from;
+    this.#end = end;
     if (!this.#readObject()) return false;
     for (let c = 0; c < this.#builders.length; c++) {
       const builder = this.#builders[c]!;
@@ -140,7 +154,7 @@ class RowsReader {
 
   #readObject(): boolean {
     const bytes = this.#bytes;
-    let at = this.#blank(0);
+    let at = this.#blank(this.#from);
     if (bytes[at] !== OPEN) return false;
     let found = 0;
     for (let place = 0; ; place++) {
@@ -162,7 +176,8 @@ class RowsReader {
       if (at === NOT_PLAIN) return false;
       at = this.#blank(at);
       if (bytes[at] === COMMA) continue;
-      if (bytes[at] !== CLOSE || this.#blank(at + 1) !== bytes.length) return false;
+      // What was taken for a part of it beyond its end ends here.
+      if (bytes[at] !== CLOSE || this.#blank(at + 1) !== this.#end) return false;
       return found === this.#names.length;
     }
   }
@@ -172,8 +187,10 @@ class RowsReader {
     const bytes = this.#bytes;
     if (bytes[from]! > 0x20) return from;
     let at = from;
-    while (bytes[at] === 0x20 || bytes[at] === 0x0a || bytes[at] === 0x0d || bytes[at] === 0x09)
-      at++;
+    for (; at < this.#end; at++) {
+      const byte = bytes[at];
+      if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) break;
+    }
     return at;
   }
 
@@ -196,7 +213,7 @@ class RowsReader {
   #textEnd(from: number): number {
     const bytes = this.#bytes;
     if (bytes[from] !== QUOTE) return NOT_PLAIN;
-    for (let at = from + 1; at < bytes.length; at++) {
+    for (let at = from + 1; at < this.#end; at++) {
       const byte = bytes[at]!;
       if (byte === QUOTE) return at + 1;
       if (byte < 0x20 || byte > 0x7e || byte === BACKSLASH) return NOT_PLAIN;
@@ -266,16 +283,16 @@ class RowsReader {
   /** Behind the number that begins here; `float`: it may be any, else a whole one that a float64 holds exactly. */
   #scanNumber(from: number, float: boolean): number {
     const bytes = this.#bytes;
-    const { length } = bytes;
+    const end = this.#end;
     const negative = bytes[from] === MINUS;
     const first = negative ? from + 1 : from;
     let at = first;
-    let point = length;
+    let point = end;
     // Nine digits at a time fit into 32 bits.
     let digits = 0;
     let some = 0;
     let count = 0;
-    for (; at < length; at++) {
+    for (; at < end; at++) {
       const digit = bytes[at]! - ZERO;
       if (digit >= 0 && digit <= 9) {
         some = (some * 10 + digit) | 0;
@@ -283,7 +300,7 @@ class RowsReader {
           digits = digits * 1e9 + some;
           some = count = 0;
         }
-      } else if (digit === DOT - ZERO && point === length && at > first) point = at;
+      } else if (digit === DOT - ZERO && point === end && at > first) point = at;
       else break;
     }
     digits = digits * POWERS[count]! + some;

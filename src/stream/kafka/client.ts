@@ -1,6 +1,7 @@
 /** How the client's parts are made: the same brokers, times and names for all. */
 import { Consumer, ProduceAcks, Producer } from '@platformatic/kafka';
 import type { Patience } from '../patience.ts';
+import { FetchPool } from './fetch.ts';
 import type { KafkaSecurity } from './security.ts';
 
 export interface KafkaSettings {
@@ -51,6 +52,12 @@ export function makeClient(settings: KafkaSettings, groupId: string): KafkaClien
   // Errors come as rejections too; without a listener they would end the process.
   client.on('error', () => {});
   return client;
+}
+
+/** Connections for `fetchRaw`, to be closed by who asks for them. */
+export function makeFetchPool(settings: KafkaSettings): FetchPool {
+  const { clientId, connectTimeout, requestTimeout } = common(settings);
+  return new FetchPool(clientId, { ...settings.security, connectTimeout, requestTimeout });
 }
 
 export function makeProducer(settings: KafkaSettings): Producer<Buffer, Buffer, Buffer, Buffer> {

@@ -4,19 +4,20 @@
  * room for more.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type fetchV17, NetworkError } from '@platformatic/kafka';
+import { NetworkError } from '@platformatic/kafka';
 import { SamewiseError } from '../../base/errors.ts';
 import type { Consumer, ConsumerEvent, ConsumerLimits } from '../contract.ts';
 import { type Cursor, Delivery } from '../delivery.ts';
-import { type KafkaClient, type KafkaSettings, makeClient } from './client.ts';
+import { type KafkaClient, type KafkaSettings, makeClient, makeFetchPool } from './client.ts';
 import { answered, chain, codedError, persist } from './errors.ts';
+import { type FetchedPartition, type FetchPool, fetchRaw } from './fetch.ts';
 import { GroupMember } from './member.ts';
 import { topicEnds } from './offsets.ts';
 import { readFetched } from './records.ts';
 
 const RETRY_MS = 200;
 const CLOSE_MS = 3_000;
-/** Bytes that one answer brings: in a longer one the client looks for the place of each field for longer. */
+/** Bytes that one answer brings. */
 const FETCH_BYTES = 1 << 20;
 
 /** What is asked for of one partition: a cursor, and where it was then. */
@@ -31,6 +32,7 @@ export class KafkaConsumer implements Consumer {
   readonly #topic: string;
   readonly #delivery: Delivery;
   readonly #reader: KafkaClient;
+  readonly #fetchPool: FetchPool;
   readonly #member: GroupMember;
   /** Brokers that a loop fetches from. */
   readonly #loops = new Map<number, Promise<void>>();
@@ -75,6 +77,7 @@ export class KafkaConsumer implements Consumer {
     const groupId = `${encodeURIComponent(group)}.${topic}`;
     this.#reader = makeClient(settings, groupId);
     this.#reader.topics.track(topic);
+    this.#fetchPool = makeFetchPool(settings);
     this.#member = new GroupMember(makeClient(settings, groupId), settings, topic, {
       owns: (partitions) => this.#owns(partitions),
       failed: (error) => this.#failed(error),
@@ -99,7 +102,9 @@ export class KafkaConsumer implements Consumer {
     // A cluster that is away is not waited for: the group finds out by itself.
     const left = Promise.allSettled([
       this.#member.close(),
-      Promise.allSettled(this.#loops.values()).then(() => this.#reader.close(true)),
+      Promise.allSettled(this.#loops.values()).then(() =>
+        Promise.allSettled([this.#reader.close(true), this.#fetchPool.close()]),
+      ),
     ]);
     const timer = new AbortController();
     await Promise.race([left, sleep(CLOSE_MS, undefined, timer).catch(() => {})]);
@@ -212,9 +217,9 @@ export class KafkaConsumer implements Consumer {
       lastFetchedEpoch: -1,
       partitionMaxBytes: room,
     }));
-    let response: fetchV17.FetchResponse;
+    let answers: readonly FetchedPartition[];
     try {
-      response = await this.#reader.fetch({
+      answers = await fetchRaw(this.#reader, this.#fetchPool, {
         node,
         maxBytes: room,
         topics: [{ topicId, partitions }],
@@ -226,14 +231,13 @@ export class KafkaConsumer implements Consumer {
       return asked;
     }
     this.#failingMs = null;
-    for (const answer of response.responses.flatMap((topic) => topic.partitions))
-      this.#take(answer, asked.get(answer.partitionIndex));
+    for (const answer of answers) this.#take(answer, asked.get(answer.partition));
     return asked;
   }
 
-  #take(answer: fetchV17.FetchResponsePartition, asked: Asked | undefined): void {
+  #take(answer: FetchedPartition, asked: Asked | undefined): void {
     // A session may answer for partitions that were asked for before.
-    if (asked === undefined || answer.records === null) return;
+    if (asked === undefined || answer.batches === null) return;
     const { cursor, turn } = asked;
     const { records, position, next } = readFetched(answer, asked.position);
     this.#delivery.deliver(cursor, turn, records, position, next);

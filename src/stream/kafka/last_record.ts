@@ -4,6 +4,7 @@
  */
 import type { PartitionEnds } from '../contract.ts';
 import type { KafkaClient } from './client.ts';
+import { type FetchPool, fetchRaw } from './fetch.ts';
 import { topicEnds } from './offsets.ts';
 import { readFetched } from './records.ts';
 
@@ -19,11 +20,13 @@ interface Known {
 /** Ends of a topic's records. What was found out is remembered: it stays true for as long as the broker tells the same end. */
 export class RecordEnds {
   readonly #client: KafkaClient;
+  readonly #pool: FetchPool;
   /** By topic id and partition. */
   readonly #known = new Map<string, Known>();
 
-  constructor(client: KafkaClient) {
+  constructor(client: KafkaClient, pool: FetchPool) {
     this.#client = client;
+    this.#pool = pool;
   }
 
   async of(topic: string): Promise<Map<string, PartitionEnds>> {
@@ -65,7 +68,7 @@ export class RecordEnds {
     end: bigint,
   ): Promise<{ record: bigint | null; first: bigint }> {
     const position = end - 1n;
-    const response = await this.#client.fetch({
+    const [answer] = await fetchRaw(this.#client, this.#pool, {
       node,
       // One batch comes whole, whatever the limit.
       maxBytes: 1,
@@ -84,8 +87,7 @@ export class RecordEnds {
         },
       ],
     });
-    const answer = response.responses[0]?.partitions[0];
-    const batch = answer?.records?.[0];
+    const batch = answer?.batches?.[0];
     // Where compaction has left nothing, the next batch comes.
     if (answer === undefined || batch === undefined || batch.firstOffset > position)
       return { record: null, first: position };

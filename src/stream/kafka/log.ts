@@ -10,9 +10,10 @@ import type {
   RecordPlace,
 } from '../contract.ts';
 import { Appender } from './appender.ts';
-import { type KafkaClient, type KafkaSettings, makeClient } from './client.ts';
+import { type KafkaClient, type KafkaSettings, makeClient, makeFetchPool } from './client.ts';
 import { KafkaConsumer } from './consumer.ts';
 import { persist } from './errors.ts';
+import type { FetchPool } from './fetch.ts';
 import { RecordEnds } from './last_record.ts';
 import { offsetsAt, topicEnds } from './offsets.ts';
 import { partitionOf } from './partitioner.ts';
@@ -44,6 +45,7 @@ class KafkaLog implements EventLog {
   readonly stampSlackMs = STAMP_SLACK_MS;
   readonly #settings: KafkaSettings;
   readonly #client: KafkaClient;
+  readonly #fetchPool: FetchPool;
   readonly #ends: RecordEnds;
   readonly #appender: Appender;
   readonly #consumers = new Set<Consumer>();
@@ -63,7 +65,8 @@ class KafkaLog implements EventLog {
       patience: { limitMs, monotonicMs: () => clock.monotonicMs() },
     };
     this.#client = makeClient(this.#settings, 'samewise');
-    this.#ends = new RecordEnds(this.#client);
+    this.#fetchPool = makeFetchPool(this.#settings);
+    this.#ends = new RecordEnds(this.#client, this.#fetchPool);
     this.#appender = new Appender(this.#settings);
   }
 
@@ -112,7 +115,11 @@ class KafkaLog implements EventLog {
 
   async close(): Promise<void> {
     await Promise.all([...this.#consumers].map((consumer) => consumer.close()));
-    await Promise.allSettled([this.#client.close(true), this.#appender.close()]);
+    await Promise.allSettled([
+      this.#client.close(true),
+      this.#fetchPool.close(),
+      this.#appender.close(),
+    ]);
   }
 
   async #partitionCount(topic: string, fresh: boolean): Promise<number> {

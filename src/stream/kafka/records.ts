@@ -1,11 +1,11 @@
 /**
  * From what a broker answers to records. Two things are not records of anybody: control batches, which end transactions,
- * and what aborted transactions wrote. The client's own filter lets some of the latter through (those of all but the last of
- * several aborted transactions, and of one whose end lies beyond the answer), so it is decided here, as Kafka's Java client does.
+ * and what aborted transactions wrote. Which these are is decided here, as Kafka's Java client does.
  */
-import type { fetchV17, RecordsBatch } from '@platformatic/kafka';
 import { type InstantUs, MAX_INSTANT_US } from '../../base/time.ts';
+import type { PlacedValue } from '../contract.ts';
 import { RECORD_BYTES, type SizedRecord } from '../delivery.ts';
+import type { FetchedPartition, RawBatch } from './fetch.ts';
 
 const TIMESTAMP_OF_LOG = 1 << 3;
 const TRANSACTIONAL = 1 << 4;
@@ -25,21 +25,20 @@ export interface Fetched {
 }
 
 /** Reads an answer to a fetch that began at `from`, which may lie within a batch. */
-export function readFetched(answer: fetchV17.FetchResponsePartition, from: bigint): Fetched {
-  const batches = answer.records ?? [];
+export function readFetched(answer: FetchedPartition, from: bigint): Fetched {
   const records: SizedRecord[] = [];
   let position = from;
-  const aborted = (answer.abortedTransactions ?? []).toSorted(byFirstOffset);
+  const aborted = answer.abortedTransactions.toSorted(byFirstOffset);
   const aborting = new Set<bigint>();
   let begun = 0;
-  for (const batch of batches) {
+  for (const batch of answer.batches ?? []) {
     const last = batch.firstOffset + BigInt(batch.lastOffsetDelta);
     for (; begun < aborted.length && aborted[begun]!.firstOffset <= last; begun++)
       aborting.add(aborted[begun]!.producerId);
     if (batch.attributes & CONTROL) {
-      if (batch.records[0]?.key?.readInt16BE(2) === ABORT) aborting.delete(batch.producerId);
+      if (endsWith(batch) === ABORT) aborting.delete(batch.producerId);
     } else if (!(batch.attributes & TRANSACTIONAL && aborting.has(batch.producerId)))
-      readBatch(batch, from, records);
+      readRecords(batch, from, records);
     if (last >= position) position = last + 1n;
   }
   const end = answer.lastStableOffset;
@@ -52,65 +51,165 @@ function byFirstOffset(a: { firstOffset: bigint }, b: { firstOffset: bigint }): 
   return a.firstOffset < b.firstOffset ? -1 : 1;
 }
 
-function readBatch(batch: RecordsBatch, from: bigint, into: SizedRecord[]): void {
-  const { firstOffset } = batch;
-  const firstMs = Number(batch.firstTimestamp);
-  const logUs = batch.attributes & TIMESTAMP_OF_LOG ? instantOf(Number(batch.maxTimestamp)) : null;
-  for (const record of batch.records) {
-    const position = firstOffset + BigInt(record.offsetDelta);
-    if (position < from) continue;
-    const timestampUs = logUs ?? instantOf(firstMs + Number(record.timestampDelta));
-    into.push(new KafkaRecord(position, timestampUs, record));
+/** The type of a control batch's record: how the transaction ended. */
+function endsWith(batch: RawBatch): number | null {
+  const records: KafkaRecord[] = [];
+  readRecords(batch, batch.firstOffset, records);
+  const key = records[0]?.key;
+  // Its version comes first.
+  return key ? (key[2]! << 8) | key[3]! : null;
+}
+
+/** Reads the records of a batch from position `from` on. */
+function readRecords(batch: RawBatch, from: bigint, into: SizedRecord[]): void {
+  const { bytes, count, firstOffset, firstTimestampMs } = batch;
+  const ofLog = batch.attributes & TIMESTAMP_OF_LOG;
+  const logUs = ofLog ? instantOf(batch.maxTimestampMs) : 0;
+  const passed = from > firstOffset ? Number(from - firstOffset) : 0;
+  const cursor = new Cursor(bytes, batch.start);
+  for (let i = 0; i < count; i++) {
+    const size = cursor.varint();
+    const end = cursor.at + size;
+    // Attributes, of which there are none.
+    cursor.at++;
+    const ms = firstTimestampMs + cursor.varint();
+    const delta = cursor.varint();
+    if (delta >= passed) {
+      const keyLength = cursor.varint();
+      const keyAt = cursor.at;
+      if (keyLength > 0) cursor.at += keyLength;
+      const valueLength = cursor.varint();
+      const valueAt = cursor.at;
+      if (valueLength > 0) cursor.at += valueLength;
+      const headers = cursor.varint();
+      into.push(
+        new KafkaRecord(
+          firstOffset,
+          delta,
+          ofLog ? logUs : instantOf(ms),
+          bytes,
+          keyAt,
+          keyLength,
+          valueAt,
+          valueLength,
+          headers === 0 ? NO_HEADERS : readHeaders(cursor, headers),
+          end - keyAt,
+        ),
+      );
+    }
+    cursor.at = end;
   }
 }
 
-type ClientRecord = RecordsBatch['records'][number];
+/** Of several headers of one name the last counts, as in Kafka's clients. */
+function readHeaders(cursor: Cursor, count: number): Map<string, Uint8Array> {
+  const headers = new Map<string, Uint8Array>();
+  for (let i = 0; i < count; i++) {
+    const name = cursor.take() ?? new Uint8Array(0);
+    headers.set(Buffer.from(name).toString(), cursor.take() ?? new Uint8Array(0));
+  }
+  return headers;
+}
 
-/** A record as the client read it. Most keys are never looked at: views of bytes are made when they are asked for. */
-class KafkaRecord implements SizedRecord {
-  readonly position: bigint;
+/** A place in the bytes of a batch. */
+class Cursor {
+  readonly bytes: Buffer;
+  at: number;
+
+  constructor(bytes: Buffer, at: number) {
+    this.bytes = bytes;
+    this.at = at;
+  }
+
+  /** A signed number, as Kafka writes it: zigzag, seven bits a byte, the least first. */
+  varint(): number {
+    const { bytes } = this;
+    const first = bytes[this.at++]!;
+    if (first < 0x80) return (first >>> 1) ^ -(first & 1);
+    let value = first & 0x7f;
+    // Times may have more bits than fit into 32.
+    for (let scale = 0x80; ; scale *= 0x80) {
+      const byte = bytes[this.at++]!;
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) break;
+    }
+    return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
+  }
+
+  /** Bytes of a length that comes before them; null: there are none. */
+  take(): Uint8Array | null {
+    const length = this.varint();
+    const found = viewOf(this.bytes, this.at, length);
+    if (length > 0) this.at += length;
+    return found;
+  }
+}
+
+/** A record where the broker's answer has it. Most keys are never looked at: views of bytes are made when they are asked for. */
+class KafkaRecord implements SizedRecord, PlacedValue {
   readonly timestampUs: InstantUs;
   readonly headers: ReadonlyMap<string, Uint8Array>;
   readonly size: number;
-  readonly #key: Buffer | null;
-  readonly #value: Buffer | null;
+  readonly bytes: Buffer;
+  readonly from: number;
+  readonly #first: bigint;
+  readonly #delta: number;
+  readonly #keyAt: number;
+  readonly #keyLength: number;
+  readonly #valueLength: number;
 
-  constructor(position: bigint, timestampUs: InstantUs, { key, value, headers }: ClientRecord) {
-    this.position = position;
+  constructor(
+    first: bigint,
+    delta: number,
+    timestampUs: InstantUs,
+    bytes: Buffer,
+    keyAt: number,
+    keyLength: number,
+    valueAt: number,
+    valueLength: number,
+    headers: ReadonlyMap<string, Uint8Array>,
+    size: number,
+  ) {
     this.timestampUs = timestampUs;
-    this.headers = headers.length === 0 ? NO_HEADERS : headersOf(headers);
-    let size = RECORD_BYTES + (key?.length ?? 0) + (value?.length ?? 0);
-    for (const [name, content] of headers) size += (name?.length ?? 0) + (content?.length ?? 0);
-    this.size = size;
-    this.#key = key;
-    this.#value = value;
+    this.headers = headers;
+    this.size = RECORD_BYTES + size;
+    this.bytes = bytes;
+    this.from = valueAt;
+    this.#first = first;
+    this.#delta = delta;
+    this.#keyAt = keyAt;
+    this.#keyLength = keyLength;
+    this.#valueLength = valueLength;
+  }
+
+  get position(): bigint {
+    return this.#first + BigInt(this.#delta);
   }
 
   get key(): Uint8Array | null {
-    return bytesOf(this.#key);
+    return viewOf(this.bytes, this.#keyAt, this.#keyLength);
   }
 
   get value(): Uint8Array | null {
-    return bytesOf(this.#value);
+    return viewOf(this.bytes, this.from, this.#valueLength);
+  }
+
+  get placed(): PlacedValue | null {
+    return this.#valueLength < 0 ? null : this;
+  }
+
+  get to(): number {
+    return this.from + this.#valueLength;
   }
 }
 
-/** The same bytes; not a Buffer, whose `slice` shares memory. */
-function bytesOf(buffer: Buffer | null): Uint8Array | null {
-  return buffer && new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
+/** The same bytes; not a Buffer, whose `slice` shares memory. A length of −1 stands for nothing. */
+function viewOf(bytes: Buffer, at: number, length: number): Uint8Array | null {
+  return length < 0 ? null : new Uint8Array(bytes.buffer, bytes.byteOffset + at, length);
 }
 
 /** Producers may leave the time out, which is −1, or write nonsense: then it says nothing about when the log took the record. */
 function instantOf(ms: number): InstantUs {
   const us = ms * 1000;
   return us >= 0 && us <= MAX_INSTANT_US ? us : 0;
-}
-
-/** Of several headers of one name the last counts, as in Kafka's clients. */
-function headersOf(
-  headers: readonly (readonly [Buffer | null, Buffer | null])[],
-): Map<string, Uint8Array> {
-  return new Map(
-    headers.map(([name, value]) => [name?.toString() ?? '', bytesOf(value) ?? new Uint8Array(0)]),
-  );
 }
