@@ -46,7 +46,7 @@ export class Bodies {
     request.once('close', () => this.end(request));
   }
 
-  /** The same for one that is known to be small; whoever says so tells its end. */
+  /** The same for one that is known to be small; whoever says so tells its end, if it comes. */
   beginSmall(request: IncomingMessage): void {
     this.#watch(request, 0);
   }
@@ -73,6 +73,11 @@ export class Bodies {
 
   #look(): void {
     for (const [request, coming] of this.#coming) {
+      // Whoever sent it has gone away.
+      if (request.destroyed) {
+        this.end(request);
+        continue;
+      }
       const { bytesRead } = request.socket;
       const brought = bytesRead - coming.seen;
       coming.seen = bytesRead;

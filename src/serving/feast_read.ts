@@ -3,7 +3,7 @@
  * answer column by column, keys first.
  */
 import { nearest, SamewiseError } from '../base/errors.ts';
-import { formatInstant } from '../base/time.ts';
+import { formatInstant, type InstantUs } from '../base/time.ts';
 import { findView, membersFor, parseRef } from '../model/index.ts';
 import type { MaybePromise } from '../online/contract.ts';
 import { plainScalar, scalarFromJson } from '../types/json.ts';
@@ -20,18 +20,25 @@ import type { RequestRow, Vectors } from './vector.ts';
 
 export const FEAST_READ_PATH = '/get-online-features';
 
+/** What is answered, and the vectors that it says. */
+export interface FeastAnswer {
+  readonly text: string;
+  readonly vectors: Vectors;
+}
+
 /** The answer to a request, at once where reading ends at once. Throws or rejects as resolving and reading do. */
 export function readFeast(
-  { ask, clock }: Pick<Context, 'ask' | 'clock'>,
+  { ask }: Pick<Context, 'ask'>,
   revision: Revision,
   body: FeastReadBody,
-  terms: Pick<Question, 'untilMs' | 'requestId'>,
-): MaybePromise<string> {
+  readUs: InstantUs,
+  terms: Pick<Question, 'untilMs' | 'requestId' | 'chosen'>,
+): MaybePromise<FeastAnswer> {
   const asked = feastAsked(revision, body);
   const rows = feastRows(asked, body.entities);
   const { program } = asked;
-  const write = (vectors: Vectors) => feastText(asked, rows, vectors);
-  const vectors = ask.vectors({ revision, program, rows, readUs: clock.nowUs(), ...terms });
+  const write = (vectors: Vectors) => ({ text: feastText(asked, rows, vectors), vectors });
+  const vectors = ask.vectors({ revision, program, rows, readUs, ...terms });
   return vectors instanceof Promise ? vectors.then(write) : write(vectors);
 }
 

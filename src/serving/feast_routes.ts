@@ -75,7 +75,8 @@ export function feastRoutes(app: FastifyInstance, context: Context, handed: Hand
       async (request, reply) => {
         const revision = await definitions.newest();
         reply.header('content-type', JSON_TYPE);
-        return readFeast(context, revision, request.body, termsOf(request));
+        const readUs = context.clock.nowUs();
+        return (await readFeast(context, revision, request.body, readUs, termsOf(request))).text;
       },
     );
 

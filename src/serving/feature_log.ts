@@ -42,8 +42,6 @@ export class FeatureLog {
   /** Vectors that go by until the next one is chosen. */
   #gap: number;
   #requests = 0;
-  /** Requests whose vector was chosen ahead of the framework. */
-  readonly #marked = new WeakSet<object>();
   #waiting: LoggedVector[] = [];
   #bytes = 0;
   #flushing: Promise<void> | null = null;
@@ -65,18 +63,6 @@ export class FeatureLog {
     for (; at < rows; at += 1 + this.#drawGap()) chosen.push(at);
     this.#gap = at - rows;
     return chosen;
-  }
-
-  /** Whether to leave the next vector, that of `request`, to the route, because it is to be logged. */
-  takes(request: object): boolean {
-    if (this.choose(1) === NONE) return false;
-    this.#marked.add(request);
-    return true;
-  }
-
-  /** `choose` for a request of one vector, which may have been chosen by `takes`. */
-  chooseOne(request: object): readonly number[] {
-    return this.#marked.delete(request) ? [0] : this.choose(1);
   }
 
   /** An id for a request that brings none. */

@@ -1,17 +1,13 @@
 /**
- * Requests that were begun past the framework and that it is to end: with their body, which can be read only once, with why there is
- * no answer, or with an answer that is to be compressed.
+ * Requests that were begun past the framework and that it is to end: with why there is no answer, or with an answer that is to be
+ * compressed. Their bodies are read already.
  */
 import type { IncomingMessage } from 'node:http';
-import { Readable } from 'node:stream';
 import type { preParsingHookHandler } from 'fastify';
 import { JSON_TYPE } from './schemas.ts';
 
 /** What there is of a request. */
-export type Begun =
-  | { readonly body: Buffer }
-  | { readonly refusal: unknown }
-  | { readonly text: string };
+export type Begun = { readonly refusal: unknown } | { readonly text: string };
 
 export class HandedOver {
   readonly #begun = new WeakMap<IncomingMessage, { readonly id: string; readonly begun: Begun }>();
@@ -29,7 +25,6 @@ export class HandedOver {
   readonly hook: preParsingHookHandler = (request, reply, payload, done) => {
     const begun = this.#begun.get(request.raw)?.begun;
     if (begun === undefined) done(null, payload);
-    else if ('body' in begun) done(null, Readable.from([begun.body], { objectMode: false }));
     else if ('refusal' in begun) done(begun.refusal as Error);
     else reply.header('content-type', JSON_TYPE).send(begun.text);
   };

@@ -32,6 +32,16 @@ export function parseBody(bytes: Buffer): unknown {
   return parseExactJson(bytes.toString('utf8'));
 }
 
+/** The object that a body is; null where it is none. */
+export function objectIn(bytes: Buffer): object | null {
+  try {
+    const body = parseBody(bytes);
+    return typeof body === 'object' && body !== null && !Array.isArray(body) ? body : null;
+  } catch {
+    return null;
+  }
+}
+
 /** Whether arrays and objects of the text are nested deeper than is read. What is no JSON may be found to be either. */
 function isDeep(text: string): boolean {
   let depth = 0;

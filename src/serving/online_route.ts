@@ -7,6 +7,7 @@ import { caveatsText, rowTexts, type Tally, tallyOf } from './answer.ts';
 import type { Ask, Question } from './ask.ts';
 import type { Context } from './context.ts';
 import type { Revision } from './definitions.ts';
+import type { HandedOver } from './handed_over.ts';
 import { keyFromQuery, keyToJson } from './keys.ts';
 import type { PageAnswer } from './pages.ts';
 import { JSON_TYPE, type OnlineQuery, onlineSchema } from './schemas.ts';
@@ -16,19 +17,18 @@ import type { Vectors } from './vector.ts';
 
 export const ONLINE_PATH = '/api/v1/features/online';
 
-export function onlineRoute(app: FastifyInstance, context: Context): void {
-  const { clock, definitions, ask, featureLog } = context;
+/** Of the requests some were begun elsewhere. */
+export function onlineRoute(app: FastifyInstance, context: Context, handed: HandedOver): void {
+  const { clock, definitions, ask } = context;
   app.get<{ Querystring: OnlineQuery }>(
     ONLINE_PATH,
-    { schema: onlineSchema },
+    { schema: onlineSchema, preParsing: handed.hook },
     async (request, reply) => {
-      const { query, raw } = request;
+      const { query } = request;
       const { at, through } = query;
       const revision = await definitions.newest();
       const { atUs, readUs } = readTime(clock, at, through === 'true');
-      const chosen = featureLog?.chooseOne(raw) ?? [];
-      const terms = { ...termsOf(request), chosen };
-      const answer = await readOnline(ask, revision, query, readUs, terms);
+      const answer = await readOnline(ask, revision, query, readUs, termsOf(request));
       reply.header('content-type', JSON_TYPE);
       return answer.text + endOfAnswer(atUs);
     },
@@ -40,6 +40,8 @@ export interface OnlineAnswer {
   readonly text: string;
   /** Of the text in UTF-8. */
   readonly bytes: number;
+  readonly vectors: number;
+  /** Of the values of all vectors. */
   readonly tally: Readonly<Tally>;
   /** What it was read from. */
   readonly pages: readonly PageAnswer[];
@@ -62,6 +64,7 @@ export function readOnline(
     return {
       text,
       bytes: Buffer.byteLength(text),
+      vectors: 1,
       tally: tallyOf(vectors),
       pages: vectors.pages(0),
     };

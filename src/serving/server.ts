@@ -11,14 +11,17 @@ import { Ask } from './ask.ts';
 import { Bodies } from './bodies.ts';
 import type { Context, DefineFeature, Materialize, OnFailure } from './context.ts';
 import { type Catalogs, Definitions } from './definitions.ts';
+import { withDoors } from './doors.ts';
 import { coded, connectionRefusal, errorBody, rawRefusal, statusOf } from './errors.ts';
 import { eventsRoute, type PushEvents } from './events_route.ts';
 import { endSlow, everyRoute } from './every_route.ts';
 import { type Explain, explainRoute } from './explain_route.ts';
+import { feastDoor } from './feast_door.ts';
+import { FEAST_READ_PATH } from './feast_read.ts';
 import { feastRoutes } from './feast_routes.ts';
 import type { FeatureLog } from './feature_log.ts';
 import { featuresRoutes } from './features_routes.ts';
-import { serveCalls } from './grpc/index.ts';
+import { callHandler, connectDoor, ONLINE_CALL, Received, serveHttp2 } from './grpc/index.ts';
 import { HandedOver } from './handed_over.ts';
 import {
   KEEP_ALIVE_MS,
@@ -30,18 +33,19 @@ import {
 import { parseBody } from './json.ts';
 import { Metrics } from './metrics.ts';
 import { offlineRoute } from './offline_route.ts';
-import { withFastReads } from './online_fast.ts';
+import { onlineDoor } from './online_door.ts';
 import { onlineRoute } from './online_route.ts';
 import { Operation } from './operation.ts';
 import { operationRoutes, readiness } from './operation_routes.ts';
 import { PageCache } from './page_cache.ts';
 import type { BringBack } from './pages.ts';
 import type { DataRoots } from './paths.ts';
-import { withPlainPosts } from './plain_posts.ts';
 import { RequestIds } from './request_ids.ts';
+import { TakenRequest } from './taken_request.ts';
 import { Trainings } from './training.ts';
 import { trainingRoute } from './training_route.ts';
 import { VectorReader } from './vector.ts';
+import { vectorsDoor } from './vectors_door.ts';
 import { vectorsRoute } from './vectors_route.ts';
 
 declare module 'fastify' {
@@ -98,9 +102,8 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   const { registry, online, clock, catalogs } = options;
   const metrics = new Metrics();
   const featureLog = options.featureLog ?? null;
-  const cache = online.versions === undefined ? new PageCache(online, clock) : null;
-  if (cache !== null) metrics.watch(cache.counts);
-  const pages = cache ?? online;
+  const pages = new PageCache(online, clock);
+  metrics.watch(pages.counts);
   const reader = new VectorReader(pages, metrics, options.bringBack);
   const definitions = new Definitions(registry, catalogs, clock, options.refreshMs ?? 1000);
   const requestIds = new RequestIds(options.requestTag ?? 'r');
@@ -123,18 +126,28 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   const app = Fastify({
     bodyLimit: MAX_BODY_BYTES,
     serverFactory: (route) => {
-      const server = createServer(
-        NODE_LIMITS,
-        withFastReads(
-          context,
-          withPlainPosts(context, bodies, handed, route, isDraining),
-          isDraining,
-        ),
-      );
+      const isReady = () => readiness(operation, context);
+      const limits = { ...HTTP2, received: new Received(), requestIds, isReady };
+      const [feast, connect, vectors] = [
+        feastDoor(context),
+        connectDoor(context),
+        vectorsDoor(context),
+      ];
+      const doors = {
+        gets: onlineDoor(context),
+        posts: (url: string) =>
+          url === FEAST_READ_PATH ? feast : url === ONLINE_CALL ? connect : vectors(url),
+      };
+      const calls = callHandler(context, limits, closing.signal);
+      const handler = withDoors(context, doors, bodies, handed, isDraining, (request, response) => {
+        // HTTP/2 has its own way to say so.
+        if (isDraining() && request.httpVersionMajor === 1) response.shouldKeepAlive = false;
+        if (!calls(request, response)) route(request, response);
+      });
+      const server = createServer({ ...NODE_LIMITS, IncomingMessage: TakenRequest }, handler);
       server.maxConnections = MAX_CONNECTIONS;
       server.maxRequestsPerSocket = MAX_REQUESTS_A_CONNECTION;
-      const isReady = () => readiness(operation, context);
-      serveCalls(server, context, { ...HTTP2, requestIds, isReady }, closing.signal);
+      serveHttp2(server, handler, context, limits, closing.signal);
       return server;
     },
     forceCloseConnections: 'idle',
@@ -225,7 +238,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
     },
     convertConstToEnum: false,
   });
-  onlineRoute(app, context);
+  onlineRoute(app, context, handed);
   vectorsRoute(app, context, handed);
   featuresRoutes(app, context);
   eventsRoute(app, context);

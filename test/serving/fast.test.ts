@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
 import { US_PER_HOUR } from '../../src/base/time.ts';
-import { plainQuery } from '../../src/serving/online_fast.ts';
+import { plainQuery } from '../../src/serving/online_door.ts';
 import { cases } from '../support/cases.ts';
 import { materialize, memoryOnline, NOW_US, serverOver } from './support.ts';
 import { DEFINITIONS, fill, PAYMENTS } from './world.ts';

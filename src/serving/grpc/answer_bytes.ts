@@ -244,6 +244,8 @@ function writeStatuses(writer: WireWriter, vectors: Vectors, output: number): vo
 /** The event times of columns, those that are alike once. */
 class SharedTimes {
   readonly #vectors: Vectors;
+  /** By look-up: all outputs of one are of the same events. */
+  readonly #ofLookups = new Map<number, number>();
   /** Distinct ones by their rows' texts. */
   readonly #numbers = new Map<string, number>();
   readonly #times: (InstantUs | null)[][] = [];
@@ -254,8 +256,15 @@ class SharedTimes {
 
   /** Which of the answer's event times are an output's, from 1; 0 for what is computed and has none. */
   numberOf(output: number): number {
+    const { lookup } = this.#vectors.program.sources[output]!;
+    if (lookup < 0) return 0;
+    let number = this.#ofLookups.get(lookup);
+    if (number === undefined) this.#ofLookups.set(lookup, (number = this.#add(output)));
+    return number;
+  }
+
+  #add(output: number): number {
     const vectors = this.#vectors;
-    if (vectors.program.sources[output]!.lookup < 0) return 0;
     const times = Array.from({ length: vectors.rows }, (_, row) =>
       vectors.eventTimeUs(row, output),
     );

@@ -1,5 +1,5 @@
 /** gRPC's door: calls over all three protocols, on the port of the HTTP server. */
-import type { RequestListener, Server } from 'node:http';
+import type { Server } from 'node:http';
 import {
   createServer as createHttp2Server,
   type Http2Session,
@@ -7,12 +7,17 @@ import {
 } from 'node:http2';
 import { bothVersions } from '../both_versions.ts';
 import type { Context } from '../context.ts';
-import { type CallOptions, callHandler } from './calls.ts';
-import { PLAIN_PATH, plainCalls } from './plain_calls.ts';
-import { Received } from './received.ts';
+import type { CallOptions } from './calls.ts';
+import { grpcDoor } from './grpc_door.ts';
+import { ONLINE_CALL } from './online_call.ts';
+
+export { callHandler } from './calls.ts';
+export { connectDoor } from './connect_door.ts';
+export { ONLINE_CALL } from './online_call.ts';
+export { Received } from './received.ts';
 
 /** What calls need, and limits of connections. */
-export interface Http2Options extends Omit<CallOptions, 'received'> {
+export interface Http2Options extends CallOptions {
   /** A connection that says nothing at all for so long is closed. */
   readonly silentMs: number;
   /** A connection of HTTP/2 without a call under way for so long is closed. */
@@ -37,32 +42,18 @@ const HTTP2 = {
 };
 
 /**
- * Has `server`, which speaks HTTP/1.1, answer calls, and all of its requests over HTTP/2, too. When `closing` is aborted,
- * connections of HTTP/2 take no more requests and end with those under way.
+ * Has `server`, which speaks HTTP/1.1 and answers with `handler`, answer requests over HTTP/2, too; plain calls over gRPC have a door
+ * of their own. When `closing` is aborted, connections of HTTP/2 take no more requests and end with those under way.
  */
-export function serveCalls(
+export function serveHttp2(
   server: Server,
+  handler: (request: any, response: any) => void,
   context: Context,
-  limits: Http2Options,
+  options: Http2Options,
   closing: AbortSignal,
 ): void {
-  const options = { ...limits, received: new Received() };
-  const calls = callHandler(context, options, closing);
-  const plain = plainCalls(context, options);
-  const others = server.listeners('request') as RequestListener[];
-  const onRequest = (request: any, response: any) => {
-    if (!calls(request, response))
-      for (const other of others) other.call(server, request, response);
-  };
-  server.removeAllListeners('request');
-  server.on('request', (request, response) => {
-    // HTTP/2 has its own way to say so.
-    if (closing.aborted) response.shouldKeepAlive = false;
-    if (request.url !== PLAIN_PATH || !plain.connect(request, response))
-      onRequest(request, response);
-  });
-
-  const http2 = createHttp2Server(HTTP2, onRequest);
+  const door = grpcDoor(context, options);
+  const http2 = createHttp2Server(HTTP2, handler);
   const [toRequest] = http2.listeners('stream') as StreamListener[];
   http2.removeAllListeners('stream');
   const uses = new Map<Http2Session, Use>();
@@ -90,7 +81,7 @@ export function serveCalls(
     use.calls++;
     use.idle = false;
     stream.once('close', () => use.calls--);
-    if (headers[':path'] !== PLAIN_PATH || !plain.grpc(stream, headers))
+    if (headers[':path'] !== ONLINE_CALL || !door(stream, headers))
       toRequest!.call(http2, stream, headers, ...rest);
   });
   const both = bothVersions(server, http2, options.silentMs);

@@ -1,22 +1,27 @@
 /** Protobuf's wire format, as far as answers need it: written straight from values, without a message in between. */
 
+import { Buffer } from 'node:buffer';
+
 const VARINT = 0;
 const FIXED_LENGTH = 2;
 
 const halves = new BigInt64Array(1);
 const parts = new Int32Array(halves.buffer);
+const floats = new Float32Array(1);
+const floatBytes = new Uint8Array(floats.buffer);
+const doubles = new Float64Array(1);
+const doubleBytes = new Uint8Array(doubles.buffer);
 const utf8 = new TextEncoder();
 
 /** Grows a message by appending fields. Numbers are those of the .proto files. */
 export class WireWriter {
   #bytes: Uint8Array;
-  #view: DataView;
   #at: number;
 
   /** `lead` bytes stay free at the beginning. */
   constructor(capacity: number, lead = 0) {
-    this.#bytes = new Uint8Array(capacity + lead);
-    this.#view = new DataView(this.#bytes.buffer);
+    // Of memory that is at hand: what is not written is never sent.
+    this.#bytes = Buffer.allocUnsafe(capacity + lead).fill(0, 0, lead);
     this.#at = lead;
   }
 
@@ -27,10 +32,9 @@ export class WireWriter {
 
   #reserve(count: number): void {
     if (this.#at + count <= this.#bytes.length) return;
-    const larger = new Uint8Array(Math.max(this.#at + count, 2 * this.#bytes.length));
+    const larger = Buffer.allocUnsafe(Math.max(this.#at + count, 2 * this.#bytes.length));
     larger.set(this.#bytes.subarray(0, this.#at));
     this.#bytes = larger;
-    this.#view = new DataView(larger.buffer);
   }
 
   /** Bytes as they are: fields that were encoded before. */
@@ -132,6 +136,12 @@ export class WireWriter {
     this.#at += length;
   }
 
+  /** Little-endian, as the machines are that this runs on. */
+  #fixed(bytes: Uint8Array): void {
+    this.#reserve(bytes.length);
+    for (let i = 0; i < bytes.length; i++) this.#bytes[this.#at++] = bytes[i]!;
+  }
+
   // One of packed values.
 
   boolItem(value: boolean): void {
@@ -158,14 +168,12 @@ export class WireWriter {
   }
 
   floatItem(value: number): void {
-    this.#reserve(4);
-    this.#view.setFloat32(this.#at, value, true);
-    this.#at += 4;
+    floats[0] = value;
+    this.#fixed(floatBytes);
   }
 
   doubleItem(value: number): void {
-    this.#reserve(8);
-    this.#view.setFloat64(this.#at, value, true);
-    this.#at += 8;
+    doubles[0] = value;
+    this.#fixed(doubleBytes);
   }
 }
