@@ -12,6 +12,7 @@ import {
   type FeatureLogPlace,
   parseFeatureLogPlace,
 } from './feature_log_place.ts';
+import { ONLINE_FORM, type OnlinePlace, parseOnlinePlace } from './online_place.ts';
 import { parseStreamPlace, STREAM_FORM, type StreamPlace } from './stream_place.ts';
 
 export const CONFIG_FILE = 'samewise.config.json';
@@ -35,7 +36,7 @@ const SETTINGS = Object.keys(DEFAULTS) as Setting[];
 const FORM: Readonly<Record<Setting, string>> = {
   definitions: 'the TypeScript file that exports the definitions',
   registry: 'sqlite:<file>',
-  online: 'lmdb:<folder>',
+  online: ONLINE_FORM,
   offline: 'file:<folder of the history of streams>',
   stream: STREAM_FORM,
   featureLog: FEATURE_LOG_FORM,
@@ -55,7 +56,7 @@ export interface Config {
   /** The definitions' file, absolute. */
   readonly definitions: string;
   readonly registry: Place<'sqlite'>;
-  readonly online: Place<'lmdb'>;
+  readonly online: OnlinePlace;
   readonly offline: Place<'file'>;
   readonly stream: StreamPlace;
   /** URL of the schema registry; null: there is none. */
@@ -88,7 +89,7 @@ export function readConfig(projectDir: string, environment: Environment = proces
     projectDir: project,
     definitions: resolve(project, get('definitions')),
     registry: place(project, 'registry', get('registry'), 'sqlite', settings, environment),
-    online: place(project, 'online', get('online'), 'lmdb', settings, environment),
+    online: onlinePlace(project, get('online'), settings, environment),
     offline: place(project, 'offline', get('offline'), 'file', settings, environment),
     stream: streamPlace(project, get('stream'), settings, environment),
     schemas: schemaRegistry(project, get('schemas'), settings, environment),
@@ -159,6 +160,17 @@ function place<Kind extends string>(
   const path = url.startsWith(`${kind}:`) ? url.slice(kind.length + 1) : '';
   if (path !== '') return { kind, path: resolve(project, path) };
   throw badUrl(project, setting, url, settings, environment);
+}
+
+function onlinePlace(
+  project: string,
+  url: string,
+  settings: Settings,
+  environment: Environment,
+): OnlinePlace {
+  const found = parseOnlinePlace(project, url);
+  if (found !== null) return found;
+  throw badUrl(project, 'online', url, settings, environment);
 }
 
 function streamPlace(

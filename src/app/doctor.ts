@@ -15,6 +15,7 @@ import { isEvicted, readTimeline } from '../timeline/index.ts';
 import { type Config, readConfig } from './config.ts';
 import { loadDefinitions } from './definitions.ts';
 import { liveViews } from './live_views.ts';
+import { printOnlinePlace } from './online_place.ts';
 import { openOffline, openOnline, openRegistry } from './open.ts';
 import { openLog } from './open_log.ts';
 
@@ -66,9 +67,9 @@ export async function doctor(options: {
     return [opened, `revision ${await opened.head()} in ${config.registry.path}`];
   });
   const online = await attempt('online store', async () => {
-    const opened = await openOnline(config);
+    const opened = await openOnline(config, options.environment);
     await opened.fence();
-    return [opened, `writable, in ${config.online.path}`];
+    return [opened, `writable, in ${printOnlinePlace(config.online)}`];
   });
   const offline = await attempt('offline store', async () => [
     await openOffline(config, options.clock ?? systemClock),

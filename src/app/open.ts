@@ -9,6 +9,7 @@ import type { FeatureLogFiles } from '../offline/feature_log_contract.ts';
 import type { HistoryLog } from '../offline/history_contract.ts';
 import type { OnlineStore } from '../online/contract.ts';
 import { openLmdbStore } from '../online/lmdb.ts';
+import { openRedisStore } from '../online/redis.ts';
 import type { Registry } from '../registry/contract.ts';
 import { openSqliteRegistry } from '../registry/sqlite.ts';
 import { ColdTier } from './cold_tier.ts';
@@ -16,6 +17,8 @@ import { type Config, readConfig } from './config.ts';
 import { loadDefinitions } from './definitions.ts';
 import { decodersOf, openLog } from './open_log.ts';
 import type { Streaming } from './streaming.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface App {
   readonly config: Config;
@@ -40,7 +43,7 @@ export interface App {
 /** Opens a project's stores, making those that are not there. Close it at the end. */
 export async function openApp(options: {
   readonly projectDir: string;
-  readonly environment?: Readonly<Record<string, string | undefined>>;
+  readonly environment?: Environment;
   readonly clock?: Clock;
 }): Promise<App> {
   const config = readConfig(options.projectDir, options.environment);
@@ -52,7 +55,7 @@ export async function openApp(options: {
   try {
     const registry = await openRegistry(config);
     opened.push(registry);
-    const online = await openOnline(config);
+    const online = await openOnline(config, options.environment);
     opened.push(online);
     const offline = await openOffline(config, clock);
     opened.push(offline);
@@ -88,8 +91,14 @@ export async function openRegistry({ registry }: Config): Promise<Registry> {
   return openSqliteRegistry(registry.path);
 }
 
-export async function openOnline({ online }: Config): Promise<OnlineStore> {
-  return openLmdbStore(online.path);
+/** The password of a store that asks for one is in SAMEWISE_ONLINE_PASSWORD. */
+export async function openOnline(
+  { online }: Pick<Config, 'online'>,
+  environment: Environment = process.env,
+): Promise<OnlineStore> {
+  if (online.kind === 'lmdb') return openLmdbStore(online.path);
+  const password = environment.SAMEWISE_ONLINE_PASSWORD ?? null;
+  return openRedisStore({ place: online, password, clock: systemClock });
 }
 
 /** `threads`: how many DuckDB may use; by default as many as the machine has. */

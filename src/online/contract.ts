@@ -45,7 +45,9 @@ export interface OnlineStore {
   blocks(key: PageKey, blocks: readonly number[]): Promise<(Uint8Array | undefined)[]>;
   /**
    * Applies each write whose `expect` still is the head's version: head and blocks together or not at all.
-   * Returns for each whether it was applied. Durable when resolved.
+   * Returns for each whether it was applied; false also of one that may have been, where a server was asked again because its
+   * answer was lost: whoever derived it looks at the head again, as after any lost race. Durable when resolved, as far as the
+   * store promises it.
    */
   compareAndSet(writes: readonly PageWrite[]): Promise<boolean[]>;
   /**
@@ -53,7 +55,10 @@ export interface OnlineStore {
    * was there when the fence was taken: who then reads history has seen all that the head was made from.
    */
   fence(): Promise<number>;
-  /** All keys of a view, in the store's order, from after `after` on. */
+  /**
+   * All keys of a view, in the store's order, from after `after` on: the last key of a scan that was left off. A store that has no
+   * order of keys may begin again then, and may give a key twice.
+   */
   scan(view: string, after?: Uint8Array): AsyncIterable<Uint8Array>;
   /** Number of keys and bytes of a view, as near as the store tells cheaply. */
   size(view: string): Promise<{ keys: number; bytes: number }>;

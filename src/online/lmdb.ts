@@ -6,6 +6,7 @@
  */
 import { type Database, getLastVersion } from 'lmdb';
 import type { Head, OnlineStore, PageKey, PageWrite } from './contract.ts';
+import { copyOf } from './copied.ts';
 import { LmdbEnvironment } from './lmdb_env.ts';
 import {
   blockKey,
@@ -232,26 +233,6 @@ function sizeIn(sizes: Map<string, Size>, view: string): Size {
   let size = sizes.get(view);
   if (size === undefined) sizes.set(view, (size = { keys: 0, bytes: 0 }));
   return size;
-}
-
-/** Room for copies, filled from the front: an allocation for each page would cost more than getting and copying it. */
-const SLAB_BYTES = 1 << 18;
-let slab = new Uint8Array(0);
-let slabUsed = 0;
-
-/** What a fast get returned, copied, for the next get overwrites the original. Begins at a multiple of 8, as pages like it. */
-function copyOf(fast: Uint8Array): Uint8Array {
-  const { length } = fast;
-  if (slabUsed + length > slab.length) {
-    // A value that would waste much of a slab gets memory of its own.
-    if (length > SLAB_BYTES >> 3) return new Uint8Array(fast.subarray(0, length));
-    slab = new Uint8Array(SLAB_BYTES);
-    slabUsed = 0;
-  }
-  const out = slab.subarray(slabUsed, slabUsed + length);
-  out.set(fast.subarray(0, length));
-  slabUsed = (slabUsed + length + 7) & ~7;
-  return out;
 }
 
 const utf8 = new TextEncoder();

@@ -38,7 +38,7 @@ test('the file overrides defaults, the environment overrides the file', () => {
     SAMEWISE_FEATURE_LOG: 'none',
   });
   assert.equal(config.featureLog, null);
-  assert.equal(config.online.path, '/srv/pages');
+  assert.deepEqual(config.online, { kind: 'lmdb', path: '/srv/pages' });
   assert.equal(config.registry.path, join(path, 'r.db'));
   assert.equal(config.definitions, join(path, 'defs/all.ts'));
   rmSync(path, { recursive: true });

@@ -28,7 +28,9 @@ if (role === 'race') {
 } else if (role === 'rewrite') {
   const keys = Array.from({ length: Number(rest[0]) }, (_, i) => testKey(i));
   const heads = await store.heads(keys.map((key) => ({ view: TEST_VIEW, key })));
-  let generation = (heads[0]?.bytes[0] ?? 0) + 1;
+  // Where the last one was killed, some keys may have come further than others.
+  let stored = heads.map((head) => head?.bytes[0] ?? 0);
+  let generation = Math.max(...stored) + 1;
   let versions = heads.map((head) => head?.version ?? 0);
   for (; generation < 250; generation++) {
     const page = new Uint8Array(2_000).fill(generation);
@@ -36,10 +38,11 @@ if (role === 'race') {
       keys.map((key, i) => ({
         ...put(key, versions[i]!, page),
         putBlocks: new Map([[generation, page]]),
-        dropBlocks: [generation - 1],
+        dropBlocks: [stored[i]!],
       })),
     );
     process.stdout.write(`${generation}\n`);
+    stored = keys.map(() => generation);
     versions = (await store.heads(keys.map((key) => ({ view: TEST_VIEW, key })))).map(
       (head) => head!.version,
     );

@@ -17,6 +17,7 @@ onlineConformance('lmdb', async () => {
   const path = folder();
   return {
     url: `lmdb:${path}`,
+    isOrdered: true,
     destroy: async () => rmSync(path, { recursive: true, force: true }),
   };
 });

@@ -12,7 +12,14 @@ const SCRIPTS = join(import.meta.dirname, '../../scripts/services');
 /** The process that runs all test files; this one, if it is run alone. */
 const RUN = process.env.NODE_TEST_CONTEXT === undefined ? process.pid : process.ppid;
 
-export type Server = 'kafka' | 'schema-registry' | 'postgres' | 'debezium' | 'kinesis';
+export type Server =
+  | 'kafka'
+  | 'schema-registry'
+  | 'postgres'
+  | 'debezium'
+  | 'kinesis'
+  | 'redis'
+  | 'redis-cluster';
 
 const environment: NodeJS.ProcessEnv = {
   SAMEWISE_SERVICES_DIR: join(tmpdir(), `samewise-test-services-${RUN}`),
