@@ -5,7 +5,7 @@ export NODE_NO_WARNINGS := 1
 # Every test file is a process of its own: parsing and stripping types anew would be a fifth of a second of each.
 export NODE_COMPILE_CACHE := $(CURDIR)/node_modules/.cache/compile
 
-.PHONY: setup check fix proto test soak bench demo serve demo-stream services clean
+.PHONY: setup check fix proto test test-cluster soak bench demo serve demo-stream services clean
 
 setup: node_modules/.ready
 
@@ -31,6 +31,10 @@ proto: setup
 # Three files at once on two cores: many wait for servers, which else leaves a core without work.
 test: check
 	node --test --test-concurrency=3 'test/**/*.test.ts'
+
+# What needs servers of its own kind: stores and registries past one machine, and what happens when they fail.
+test-cluster: setup
+	node --test --test-concurrency=2 'test/**/*.cluster.ts'
 
 # 1,000,000 random histories (some hours), then ten times as many cases of every other property.
 soak: setup
