@@ -3,8 +3,15 @@ import { SamewiseError } from '../base/errors.ts';
 import type { InstantUs } from '../base/time.ts';
 import type { Status, ViewProgram } from '../model/index.ts';
 import type { Head, MaybePromise, OnlineStore, PageKey } from '../online/contract.ts';
-import { isEvicted, type Reading, readPositions, readTimeline } from '../timeline/index.ts';
+import {
+  type BlockSource,
+  isEvicted,
+  type Reading,
+  readPositions,
+  readTimeline,
+} from '../timeline/index.ts';
 import { decodeKey, printKey } from '../types/key.ts';
+import { KeptHead } from './kept_head.ts';
 
 /** One entity's page of one view, to be read at one time. */
 export interface PageRead extends PageKey {
@@ -53,6 +60,8 @@ export interface PageSource extends Pick<OnlineStore, 'versions' | 'blocks'> {
   heads(wanted: readonly PageRead[]): MaybePromise<(Head | undefined)[]>;
   /** Fetch these anew when they are read next. */
   forget?(keys: readonly PageKey[]): void;
+  /** Takes blocks that were read with a head. */
+  keep?(key: PageKey, head: Head, blocks: ReadonlyMap<number, Uint8Array>): void;
 }
 
 /** Where pages are read from, and what brings back those that are not in it. */
@@ -110,7 +119,7 @@ function readHeads(
         continue;
       }
     }
-    const answer = read(page, head, noBlock);
+    const answer = read(page, head);
     if (answer.missing.length === 0) put(i, pageAnswer(page, head, answer));
     else wait(i, readBlocks(store, page, head, answer.missing, counter));
   }
@@ -150,7 +159,10 @@ async function readBlocks(
       counter.bytes(fetched.reduce((sum, block) => sum + block!.length, 0));
     }
     const answer = read(page, head, (number) => blocks.get(number));
-    if (answer.missing.length === 0) return pageAnswer(page, head, answer);
+    if (answer.missing.length === 0) {
+      if (head !== undefined) online.keep?.(page, head, blocks);
+      return pageAnswer(page, head, answer);
+    }
     missing = answer.missing;
   }
   throw unsettled(page);
@@ -175,7 +187,7 @@ async function readEvicted(
     store.online.forget?.([page]);
     const [head] = await store.online.heads([page]);
     if (head !== undefined && isEvicted(head.bytes)) continue;
-    const answer = read(page, head, noBlock);
+    const answer = read(page, head);
     return answer.missing.length === 0
       ? pageAnswer(page, head, answer)
       : readBlocks(store, page, head, answer.missing, counter);
@@ -232,13 +244,15 @@ function noBlock(): undefined {
   return undefined;
 }
 
-function read(
-  page: PageRead,
-  head: Head | undefined,
-  block: (number: number) => Uint8Array | undefined,
-): Reading {
+/** `fetched`: blocks that are not kept with the head. */
+function read(page: PageRead, head: Head | undefined, fetched: BlockSource = noBlock): Reading {
+  const { program, readUs, reads } = page;
   try {
-    return readTimeline(page.program.layout, head?.bytes, block, page.readUs, page.reads);
+    if (!(head instanceof KeptHead))
+      return readTimeline(program.layout, head?.bytes, fetched, readUs, reads);
+    const block: BlockSource = (number, checksum) =>
+      head.block(number, checksum) ?? fetched(number, checksum);
+    return readTimeline(program.layout, head.bytes, block, readUs, reads, head.opened);
   } catch (error) {
     throw error instanceof SamewiseError ? error.at(whereOf(page)) : error;
   }

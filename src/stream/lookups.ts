@@ -25,6 +25,7 @@ import {
   newestArrival,
   OpenedPages,
   readTimeline,
+  type Stored,
   sweepAsServed,
   tailOf,
 } from '../timeline/index.ts';
@@ -405,7 +406,7 @@ class Answers {
 function answerFrom(
   { layout, source }: ViewProgram,
   head: Head | undefined,
-  block: BlockSource,
+  block: Stored['block'],
   rows: readonly number[],
   builtUs: InstantUs,
   { deliveries, answers }: To,

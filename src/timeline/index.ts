@@ -9,6 +9,7 @@ export {
 } from './apply.ts';
 export { newestArrival } from './arrivals.ts';
 export { buildPages, type Pages } from './build.ts';
+export { checksumOf } from './codec.ts';
 export { dumpEvents, dumpStored } from './dump.ts';
 export { evictedHead, isEvicted, newestEvent } from './evicted.ts';
 export type { Changes, Events, Layout } from './layout.ts';

@@ -8,8 +8,11 @@ import type { OpenedPages } from './opened.ts';
 import type { Prepared } from './prepare.ts';
 import type { RowsView } from './rows_codec.ts';
 
-/** Gives a block's bytes, which must stay as they are until the read returns; undefined if it is not at hand. */
-export type BlockSource = (number: number) => Uint8Array | undefined;
+/**
+ * Gives a block's bytes, which must stay as they are until the read returns; undefined if it is not at hand. The checksum is that of the block
+ * that the index names: for who keeps blocks, since numbers of a key that was deleted and made again come back.
+ */
+export type BlockSource = (number: number, checksum: number) => Uint8Array | undefined;
 
 export class Tree {
   readonly #prepared: Prepared;
@@ -194,19 +197,13 @@ export class Tree {
     const number = node.number(entry);
     let found = this.#opened?.get(number);
     if (found === undefined) {
-      const page = this.#block(number);
+      const checksum = node.checksum(entry);
+      const page = this.#block(number, checksum);
       if (page === undefined) {
         this.missing.push(number);
         found = null;
       } else
-        found = openBlock(
-          this.#prepared,
-          page,
-          number,
-          node.checksum(entry),
-          node.level(entry),
-          this.#before,
-        );
+        found = openBlock(this.#prepared, page, number, checksum, node.level(entry), this.#before);
       this.#opened ??= new Map();
       this.#opened.set(number, found);
     }
