@@ -102,9 +102,8 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   const { registry, online, clock, catalogs } = options;
   const metrics = new Metrics();
   const featureLog = options.featureLog ?? null;
-  const cache = online.versions === undefined ? new PageCache(online, clock) : null;
-  if (cache !== null) metrics.watch(cache.counts);
-  const pages = cache ?? online;
+  const pages = new PageCache(online, clock);
+  metrics.watch(pages.counts);
   const reader = new VectorReader(pages, metrics, options.bringBack);
   const definitions = new Definitions(registry, catalogs, clock, options.refreshMs ?? 1000);
   const requestIds = new RequestIds(options.requestTag ?? 'r');
