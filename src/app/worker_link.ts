@@ -2,6 +2,8 @@
 import { SamewiseError } from '../base/errors.ts';
 import type { ToChild, ToParent } from './worker_messages.ts';
 
+const ALIVE_MS = 1_000;
+
 export interface WorkerLink {
   /** Aborts when the child is to end: it is told, its parent is gone, or the system says so. */
   readonly stop: AbortSignal;
@@ -12,6 +14,8 @@ export interface WorkerLink {
   answerMetrics(own: () => Promise<string>): void;
   /** What all processes have counted. */
   gather(): Promise<string>;
+  /** Says for the last time what this process has counted. */
+  counted(): Promise<void>;
   /** Ends the process as one that failed, after what was begun is finished. */
   giveUp(): void;
   /** Nothing is to be said any more. */
@@ -33,6 +37,9 @@ export function linkToParent(): WorkerLink {
     else if (message.type === 'gathered') asked.get(message.id)?.(message.text);
     else tell({ type: 'metrics', id: message.id, text: await own().catch(() => '') });
   });
+  // Who does not turn says nothing, and the parent replaces it.
+  const alive = setInterval(() => tell({ type: 'alive' }), ALIVE_MS).unref();
+  tell({ type: 'alive' });
   process.once('disconnect', () => ending.abort());
   process.once('SIGTERM', () => ending.abort());
   // A terminal sends these to all processes in it; the parent decides.
@@ -58,11 +65,13 @@ export function linkToParent(): WorkerLink {
       tell({ type: 'gather', id });
       return promise.finally(() => asked.delete(id));
     },
+    counted: async () => tell({ type: 'counted', text: await own().catch(() => '') }),
     giveUp: () => {
       process.exitCode = 1;
       ending.abort();
     },
     close: () => {
+      clearInterval(alive);
       if (process.connected) process.disconnect!();
     },
   };

@@ -25,6 +25,10 @@ export type ToParent =
   /** It could not start. */
   | { readonly type: 'failed'; readonly error: ReturnType<SamewiseError['toJSON']> }
   | { readonly type: 'metrics'; readonly id: number; readonly text: string }
+  /** Said every second: its event loop turns. */
+  | { readonly type: 'alive' }
+  /** All that it counted, before it ends. */
+  | { readonly type: 'counted'; readonly text: string }
   /** Asks for the metrics of all processes. */
   | { readonly type: 'gather'; readonly id: number };
 

@@ -18,10 +18,22 @@ import type { ToChild, ToParent, WorkerSetup } from './worker_messages.ts';
 const SETTLED_MS = 30_000;
 const FIRST_REST_MS = 1_000;
 const MOST_REST_MS = 30_000;
-/** A child that has not ended so long after it was told to is killed. */
-const MOST_END_MS = 40_000;
-/** Whoever asks for metrics does not wait longer for a child that is busy. */
+/** Whoever asks for metrics does not wait longer for a child that is busy, and is told what was known of it before. */
 const METRICS_MS = 2_000;
+
+/** When a child is given up; others than those below are for tests. */
+export interface WorkerLimits {
+  /** How often it is looked whether children say that they are alive. */
+  readonly lookMs: number;
+  /** One that has said nothing for so many looks is stuck, and killed. */
+  readonly silentLooks: number;
+  /** Before its first word it has more: it loads its code, on a machine that may be busy. */
+  readonly startLooks: number;
+  /** One that has not ended so long after it was told to is killed. */
+  readonly endMs: number;
+}
+
+const LIMITS: WorkerLimits = { lookMs: 1_000, silentLooks: 30, startLooks: 90, endMs: 40_000 };
 
 export interface WorkersOptions {
   readonly projectDir: string;
@@ -48,6 +60,12 @@ interface Child {
   readonly listening: Promise<void>;
   readonly ready: Promise<void>;
   readonly ended: Promise<string>;
+  /** What it has counted, as it last said. */
+  metrics: string;
+  /** Looks since it last said something; negative: it has not said anything yet. */
+  silent: number;
+  /** Why it is killed, if it is. */
+  stuck: string | null;
 }
 
 /** Place of a child: when it dies, another one takes the place. */
@@ -60,10 +78,13 @@ interface Slot {
 }
 
 /** Starts a server of `workers` processes. Throws `app/cannot-listen`, and what its children fail with. */
-export async function startWorkers(options: WorkersOptions): Promise<Workers> {
+export async function startWorkers(
+  options: WorkersOptions,
+  limits: WorkerLimits = LIMITS,
+): Promise<Workers> {
   readConfig(options.projectDir);
   const bound = await bind(options);
-  const server = new WorkerGroup(options, bound);
+  const server = new WorkerGroup(options, limits, bound);
   try {
     await server.start();
   } catch (error) {
@@ -78,7 +99,15 @@ class WorkerGroup implements Workers {
   readonly warm: Promise<void>;
   readonly #options: WorkersOptions;
   readonly #bound: BoundSocket;
+  readonly #limits: WorkerLimits;
   readonly #slots: Slot[] = [];
+  /** Every child that has not ended. */
+  readonly #children = new Set<Child>();
+  /** A child that is to take over when it is warm; it serves nobody yet. */
+  #coming: Child | null = null;
+  readonly #looking: NodeJS.Timeout;
+  /** What children counted that have ended. */
+  #past = '';
   readonly #ending = new AbortController();
   readonly #asked = new Map<number, (text: string) => void>();
   readonly #isWarm = Promise.withResolvers<void>();
@@ -86,9 +115,11 @@ class WorkerGroup implements Workers {
   #deaths = 0;
   #restarting: Promise<void> = Promise.resolve();
 
-  constructor(options: WorkersOptions, bound: BoundSocket) {
+  constructor(options: WorkersOptions, limits: WorkerLimits, bound: BoundSocket) {
     this.#options = options;
+    this.#limits = limits;
     this.#bound = bound;
+    this.#looking = setInterval(() => this.#look(), limits.lookMs);
     this.url = urlOf(bound);
     this.warm = this.#isWarm.promise;
     this.warm.catch(() => {});
@@ -122,30 +153,52 @@ class WorkerGroup implements Workers {
     for (const slot of this.#slots) {
       if (this.#ending.signal.aborted) return;
       const child = this.#spawn(slot.role, true);
-      await child.ready;
+      this.#coming = child;
+      try {
+        await child.ready;
+      } catch (error) {
+        if (this.#ending.signal.aborted) return;
+        throw error;
+      } finally {
+        this.#coming = null;
+      }
       const old = slot.child;
       slot.child = child;
       slot.deaths = 0;
       this.#keep(slot, child);
-      await end(old);
+      await this.#end(old);
+    }
+  }
+
+  /** Kills children that say nothing any more: what they were asked would be waited for in vain. Counts looks, so that a parent which the system lets not run blames nobody. */
+  #look(): void {
+    for (const child of this.#children) {
+      if (++child.silent < this.#limits.silentLooks) continue;
+      child.stuck = 'was stuck and has been killed';
+      child.process.kill('SIGKILL');
     }
   }
 
   async metrics(): Promise<string> {
     const parts = await Promise.all(
-      this.#slots.map(async ({ name, child }): Promise<ProcessMetrics> => {
+      this.#slots.map(async ({ name, child }) => {
         const id = this.#questions++;
         const answer = Promise.withResolvers<string>();
         this.#asked.set(id, answer.resolve);
         tell(child, { type: 'metrics', id });
-        const timer = setTimeout(answer.resolve, METRICS_MS, '');
+        const known = () => answer.resolve(child.metrics);
+        const timer = setTimeout(known, METRICS_MS);
+        void child.ended.then(known);
         const text = await answer.promise;
         clearTimeout(timer);
         this.#asked.delete(id);
-        return { worker: name, text };
+        return { worker: name, text, child };
       }),
     );
-    return `${mergeMetrics(parts)}# HELP samewise_worker_deaths_total Processes of this server that died and were replaced
+    // What a child counted that has ended meanwhile is in the past already.
+    const all: ProcessMetrics[] = parts.filter(({ child }) => this.#children.has(child));
+    all.unshift({ worker: '', text: this.#past, ended: true });
+    return `${mergeMetrics(all)}# HELP samewise_worker_deaths_total Processes of this server that died and were replaced
 # TYPE samewise_worker_deaths_total counter
 samewise_worker_deaths_total ${this.#deaths}
 `;
@@ -153,11 +206,21 @@ samewise_worker_deaths_total ${this.#deaths}
 
   async close(): Promise<void> {
     this.#ending.abort();
-    // Children that are just taking over finish that first.
+    // One that is to take over and may never be warm is not waited for; one that has taken over is a child like others.
+    this.#coming?.process.kill('SIGKILL');
     await this.#restarting.catch(() => {});
     // The children have it, too, and close it at once: from then on the system refuses who comes, where it would let them wait.
     this.#bound.close();
-    await Promise.all(this.#slots.map(({ child }) => end(child)));
+    await Promise.all(this.#slots.map(({ child }) => this.#end(child)));
+    clearInterval(this.#looking);
+  }
+
+  /** Resolves when the child has ended, of itself or by force. */
+  async #end(child: Child): Promise<void> {
+    tell(child, { type: 'stop' });
+    const late = setTimeout(() => child.process.kill('SIGKILL'), this.#limits.endMs);
+    await child.ended;
+    clearTimeout(late);
   }
 
   /** A child that ends though nobody told it to is replaced. */
@@ -198,7 +261,13 @@ samewise_worker_deaths_total ${this.#deaths}
     });
     const listening = Promise.withResolvers<void>();
     const ready = Promise.withResolvers<void>();
-    const ended = endOf(child).then((why) => {
+    const ended = endOf(child).then((how) => {
+      this.#children.delete(one);
+      this.#past = mergeMetrics([
+        { worker: '', text: this.#past, ended: true },
+        { worker: '', text: one.metrics, ended: true },
+      ]);
+      const why = one.stuck ?? how;
       refuse(
         new SamewiseError('app/worker-failed', `a process of the server ${why} as it started`),
       );
@@ -212,6 +281,7 @@ samewise_worker_deaths_total ${this.#deaths}
     listening.promise.catch(() => {});
     ready.promise.catch(() => {});
     child.on('message', async (message: ToParent) => {
+      one.silent = 0;
       switch (message.type) {
         case 'listening':
           return listening.resolve();
@@ -222,7 +292,13 @@ samewise_worker_deaths_total ${this.#deaths}
           return refuse(new SamewiseError(code, text, { where, hint }));
         }
         case 'metrics':
-          return this.#asked.get(message.id)?.(message.text);
+          one.metrics = message.text || one.metrics;
+          return this.#asked.get(message.id)?.(one.metrics);
+        case 'counted':
+          one.metrics = message.text || one.metrics;
+          return;
+        case 'alive':
+          return;
         case 'gather':
           return tell(one, { type: 'gathered', id: message.id, text: await this.metrics() });
       }
@@ -233,7 +309,11 @@ samewise_worker_deaths_total ${this.#deaths}
       listening: listening.promise,
       ready: ready.promise,
       ended,
+      metrics: '',
+      silent: this.#limits.silentLooks - this.#limits.startLooks,
+      stuck: null,
     };
+    this.#children.add(one);
     return one;
   }
 }
@@ -253,14 +333,6 @@ function endOf(child: ChildProcess): Promise<string> {
 /** The channel of a child that has just died is closed before its end is known. */
 function tell({ process }: Child, message: ToChild): void {
   if (process.connected) process.send(message, () => {});
-}
-
-/** Resolves when the child has ended, of itself or by force. */
-async function end(child: Child): Promise<void> {
-  tell(child, { type: 'stop' });
-  const late = setTimeout(() => child.process.kill('SIGKILL'), MOST_END_MS);
-  await child.ended;
-  clearTimeout(late);
 }
 
 async function bind({ host, port }: WorkersOptions): Promise<BoundSocket> {

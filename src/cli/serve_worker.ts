@@ -39,6 +39,7 @@ async function serve(app: App): Promise<void> {
   server.warm.then(link.ready);
   await stopped;
   await server.close();
+  await link.counted();
 }
 
 async function haveDuties(app: App): Promise<void> {
@@ -54,4 +55,5 @@ async function haveDuties(app: App): Promise<void> {
   link.listening();
   link.ready();
   await duties.run(link.stop);
+  await link.counted();
 }
