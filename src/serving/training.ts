@@ -3,9 +3,9 @@
  * one, so that neither is ever in memory as a whole. What stays of a training set is its manifest with the labels, from which
  * `samewise rebuild` makes it again.
  */
-import { createWriteStream, existsSync } from 'node:fs';
-import { open, rm, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { createWriteStream } from 'node:fs';
+import { open, rm } from 'node:fs/promises';
+import { basename } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Clock } from '../base/clock.ts';
@@ -13,11 +13,14 @@ import { SamewiseError } from '../base/errors.ts';
 import { canonicalJson, sha256Hex } from '../base/hash.ts';
 import type { Knowledge, LabelSource, OfflineStore } from '../offline/contract.ts';
 import type { Definitions } from './definitions.ts';
+import { Claim, claimedProgress, isMade, tidyTrainings, trainingPath } from './training_files.ts';
 
 /** Training sets that are made at the same time. */
 const MAX_AT_ONCE = 4;
 /** Bytes of labels: what a disk can hold beside all else. */
 const MAX_LABEL_BYTES: number = 8 * 2 ** 30;
+/** How often what is old, and what killed processes left, is looked for. */
+const TIDY_MS = 3_600_000;
 
 /** What labels may come as. */
 export const LABEL_TYPES: Readonly<Record<string, Exclude<LabelSource['type'], 'query' | 'rows'>>> =
@@ -83,6 +86,7 @@ export class Trainings {
   readonly #parts: TrainingParts;
   readonly #running = new Map<string, TrainingProgress>();
   #begun = 0;
+  #tidiedMs = Number.NEGATIVE_INFINITY;
 
   constructor(parts: TrainingParts) {
     this.#parts = parts;
@@ -98,8 +102,8 @@ export class Trainings {
     signal: AbortSignal,
   ): Promise<TrainingSet> {
     const id = asked.id ?? this.#freshId(asked);
-    const path = join(this.#parts.outputDir, `training-${id}.arrow`);
-    if (this.#running.has(id) || existsSync(manifestOf(path))) throw nameTaken(id);
+    const path = trainingPath(this.#parts.outputDir, id);
+    if (this.#running.has(id) || isMade(path)) throw nameTaken(id);
     if (this.#running.size >= MAX_AT_ONCE) {
       throw new SamewiseError(
         'serving/overloaded',
@@ -107,31 +111,43 @@ export class Trainings {
         { hint: 'try again when one of them is done' },
       );
     }
-    this.#running.set(id, { phase: 'receive', done: 0, total: null });
-    const received = `${path}.labels.${LABEL_TYPES[asked.contentType]!}`;
-    const claim = `${path}.claim`;
+    const begun: TrainingProgress = { phase: 'receive', done: 0, total: null };
+    this.#running.set(id, begun);
     try {
-      await makeClaim(id, path, claim);
+      await this.#tidy();
+      // Other processes of the server make training sets in the same folder.
+      const claim = await Claim.make(path, begun);
+      if (claim === null) throw nameTaken(id);
+      const received = `${path}.labels.${LABEL_TYPES[asked.contentType]!}`;
       try {
-        return await this.#build(asked, labels, signal, { id, path, received });
-      } catch (error) {
-        // What is left of a failure nobody can use.
-        for (const file of [path, manifestOf(path), received, `${path}.labels.parquet`])
-          await rm(file, { force: true });
-        throw error;
+        if (isMade(path)) throw nameTaken(id);
+        return await this.#build(asked, labels, signal, { id, path, received, claim }).catch(
+          async (error) => {
+            // What is left of a failure nobody can use.
+            for (const file of [path, manifestOf(path), received, `${path}.labels.parquet`])
+              await rm(file, { force: true });
+            throw error;
+          },
+        );
       } finally {
-        await rm(claim, { force: true });
+        await claim.release();
       }
     } finally {
       this.#running.delete(id);
     }
   }
 
-  /** Throws `serving/unknown-training` also for one that is done or that another process of the server makes. */
-  progress(id: string): TrainingProgress {
-    const progress = this.#running.get(id);
-    if (progress !== undefined) return progress;
-    throw new SamewiseError('serving/unknown-training', `no training set ${id} is being made here`);
+  /** Of one that any process over the same folder makes. Throws `serving/unknown-training` also for one that is done. */
+  async progress(id: string): Promise<TrainingProgress> {
+    return this.#running.get(id) ?? claimedProgress(this.#parts.outputDir, id);
+  }
+
+  /** Now and then; what cannot be removed now is tried again. */
+  async #tidy(): Promise<void> {
+    const { clock, outputDir } = this.#parts;
+    if (clock.monotonicMs() - this.#tidiedMs < TIDY_MS) return;
+    this.#tidiedMs = clock.monotonicMs();
+    await tidyTrainings(outputDir, clock.nowUs() / 1000).catch(() => {});
   }
 
   #freshId(asked: TrainingAsked): string {
@@ -143,15 +159,17 @@ export class Trainings {
     asked: TrainingAsked,
     labels: AsyncIterable<Uint8Array>,
     signal: AbortSignal,
-    { id, path, received }: { id: string; path: string; received: string },
+    { id, path, received, claim }: { id: string; path: string; received: string; claim: Claim },
   ): Promise<TrainingSet> {
     const revision = await this.#parts.definitions.newest();
     const { catalog, members, service, columns } =
       asked.service !== null
         ? revision.service(asked.service)
         : revision.list(asked.features ?? '', asked.fullNames);
-    const told = (phase: string, done: number, total: number | null) =>
+    const told = (phase: string, done: number, total: number | null) => {
       this.#running.set(id, { phase, done, total });
+      claim.tell({ phase, done, total }, this.#parts.clock.monotonicMs());
+    };
     await receive(labels, received, signal, (bytes) => told('receive', bytes, null));
     const type = LABEL_TYPES[asked.contentType]!;
     const result = await this.#parts.offline.train({
@@ -182,19 +200,6 @@ function nameTaken(id: string): SamewiseError {
   return new SamewiseError('serving/name-taken', `there is a training set ${id} already`, {
     where: { field: 'id' },
   });
-}
-
-/** Other processes of the server make training sets in the same folder: only one of them has an id. */
-async function makeClaim(id: string, path: string, claim: string): Promise<void> {
-  try {
-    await writeFile(claim, '', { flag: 'wx' });
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'EEXIST') throw nameTaken(id);
-    throw cause;
-  }
-  if (!existsSync(manifestOf(path))) return;
-  await rm(claim);
-  throw nameTaken(id);
 }
 
 function manifestOf(path: string): string {

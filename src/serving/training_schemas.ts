@@ -78,8 +78,7 @@ export const trainingProgressSchema = {
   operationId: 'showTraining',
   tags: ['features'],
   summary: 'How far a training set is',
-  description:
-    'Of one that is being made by the process that answers; of any other it is not known here.',
+  description: 'Of one that is being made, by whichever process of the server.',
   params: TrainingParams,
   response: {
     200: Type.Object(
