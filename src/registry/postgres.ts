@@ -2,7 +2,6 @@
  * The registry in a PostgreSQL database, for processes on many machines. What is live is held in memory and followed (see
  * postgres_follower.ts), so that reading it costs nothing and goes on while the database is away; everything else asks the database.
  */
-import type { TransactionSql } from 'postgres';
 import { SamewiseError } from '../base/errors.ts';
 import { canonicalJson } from '../base/hash.ts';
 import type { DefinitionKind } from '../model/definitions.ts';
@@ -30,7 +29,12 @@ import {
   writeServiceLevels,
   writeTurn,
 } from './postgres_health.ts';
-import { PostgresLink, type PostgresOptions } from './postgres_link.ts';
+import {
+  type Database,
+  PostgresLink,
+  type PostgresOptions,
+  type Transaction,
+} from './postgres_link.ts';
 import {
   type JobRow,
   jobOf,
@@ -52,8 +56,6 @@ const SETTLE_MS = 30_000;
 const TRIES = 5;
 /** Rows of one statement; it has at most 65,534 parameters. */
 const ROWS = 1_000;
-
-type Transaction = TransactionSql<{ bigint: number }>;
 
 /**
  * Opens the registry in a database and makes its tables if they are not there. Throws `registry/bad-url`,
@@ -95,9 +97,8 @@ class PostgresRegistry implements Registry {
 
   async load(options: { readonly retired?: boolean } = {}): Promise<Registered[]> {
     if (!options.retired) return [...this.#follower.live];
-    const rows = await this.#link.call(
+    const rows = await this.#read(
       (sql) => sql<ObjectRow[]>`select * from samewise.objects order by id`,
-      { again: 'lost' },
     );
     return rows.map(registeredOf);
   }
@@ -110,10 +111,9 @@ class PostgresRegistry implements Registry {
         (version === undefined ? object.state === 'current' : object.version === version),
     );
     if (found !== undefined || version === undefined) return found;
-    const [row] = await this.#link.call(
+    const [row] = await this.#read(
       (sql) => sql<ObjectRow[]>`
         select * from samewise.objects where kind = ${kind} and name = ${name} and version = ${version}`,
-      { again: 'lost' },
     );
     return row && registeredOf(row);
   }
@@ -189,15 +189,15 @@ class PostgresRegistry implements Registry {
   async #writeAlone<T>(body: (tx: Transaction) => Promise<T>, againMs?: number): Promise<T> {
     for (let tries = 1; ; tries++) {
       try {
-        return await this.#link.call(
-          (sql) =>
-            sql.begin('isolation level serializable', async (tx) => {
-              // Nobody waits for ever for a process that was cut off in the middle.
-              await tx`set local idle_in_transaction_session_timeout = '10s'`;
-              await tx`set local lock_timeout = '30s'`;
-              await tx`lock table samewise.revisions in share row exclusive mode`;
-              return body(tx);
-            }) as Promise<T>,
+        return await this.#link.transaction(
+          'isolation level serializable',
+          async (tx) => {
+            // Nobody waits for ever for a process that was cut off in the middle.
+            await tx`set local idle_in_transaction_session_timeout = '10s'`;
+            await tx`set local lock_timeout = '30s'`;
+            await tx`lock table samewise.revisions in share row exclusive mode`;
+            return body(tx);
+          },
           { patienceMs: APPLY_MS, againMs },
         );
       } catch (error) {
@@ -207,11 +207,22 @@ class PostgresRegistry implements Registry {
     }
   }
 
+  /** Waits for nobody who is away: who reads had better go on with what it has. */
+  async #read<T>(body: (sql: Database) => PromiseLike<T>): Promise<T> {
+    try {
+      return await this.#link.call(body, { again: 'never' });
+    } catch (error) {
+      if (!isLost(error)) throw error;
+      // A restarted server closes its connections: the next one may be good.
+      await this.#follower.catchUp();
+      return await this.#link.call(body, { again: 'never' });
+    }
+  }
+
   async revisions(limit = 50): Promise<Revision[]> {
-    const rows = await this.#link.call(
+    const rows = await this.#read(
       (sql) => sql<RevisionRow[]>`
         select * from samewise.revisions order by number desc limit ${limit}`,
-      { again: 'lost' },
     );
     return rows.map(revisionOf);
   }
@@ -260,19 +271,18 @@ class PostgresRegistry implements Registry {
 
   async jobs(filter: { view?: string; status?: Job['status'] } = {}, limit = 100): Promise<Job[]> {
     const { view, status } = filter;
-    const rows = await this.#link.call(
+    const rows = await this.#read(
       (sql) => sql<JobRow[]>`
         select * from samewise.jobs where true
         ${view === undefined ? sql`` : sql`and view = ${view}`}
         ${status === undefined ? sql`` : sql`and status = ${status}`}
         order by started_us desc, place desc limit ${limit}`,
-      { again: 'lost' },
     );
     return rows.map(jobOf);
   }
 
   comparisons(): Promise<Comparison[]> {
-    return this.#link.call(readComparisons, { again: 'lost' });
+    return this.#read(readComparisons);
   }
 
   putComparison(comparison: Comparison): Promise<void> {
@@ -280,23 +290,21 @@ class PostgresRegistry implements Registry {
   }
 
   serviceLevels(): Promise<ServiceLevel[]> {
-    return this.#link.call(readServiceLevels, { again: 'lost' });
+    return this.#read(readServiceLevels);
   }
 
   async putServiceLevels(
     ...[levels, changes, keepFromUs]: Parameters<HealthRecords['putServiceLevels']>
   ): Promise<void> {
-    await this.#link.call((sql) =>
-      sql.begin(async (tx) => {
-        await writeServiceLevels(tx, levels);
-        await addLevelChanges(tx, changes);
-        await forgetLevelChanges(tx, keepFromUs);
-      }),
-    );
+    await this.#link.transaction('read write', async (tx) => {
+      await writeServiceLevels(tx, levels);
+      await addLevelChanges(tx, changes);
+      await forgetLevelChanges(tx, keepFromUs);
+    });
   }
 
   levelChanges(view: string | null): Promise<LevelChange[]> {
-    return this.#link.call((sql) => readLevelChanges(sql, view), { again: 'lost' });
+    return this.#read((sql) => readLevelChanges(sql, view));
   }
 
   takeTurn(turn: Parameters<HealthRecords['takeTurn']>[0]): Promise<boolean> {
@@ -316,22 +324,22 @@ class PostgresRegistry implements Registry {
   }
 
   everything(): Promise<Everything> {
-    return this.#link.call(
-      (sql) =>
-        sql.begin('isolation level repeatable read read only', async (tx) => ({
-          revisions: (
-            await tx<RevisionRow[]>`select * from samewise.revisions order by number`
-          ).map(revisionOf),
-          objects: (await tx<ObjectRow[]>`select * from samewise.objects order by id`).map(
-            registeredOf,
-          ),
-          jobs: (await tx<JobRow[]>`select * from samewise.jobs order by started_us, place`).map(
-            jobOf,
-          ),
-          comparisons: await readComparisons(tx),
-          serviceLevels: await readServiceLevels(tx),
-          levelChanges: await readLevelChanges(tx, null),
-        })),
+    return this.#link.transaction(
+      'isolation level repeatable read read only',
+      async (tx) => ({
+        revisions: (await tx<RevisionRow[]>`select * from samewise.revisions order by number`).map(
+          revisionOf,
+        ),
+        objects: (await tx<ObjectRow[]>`select * from samewise.objects order by id`).map(
+          registeredOf,
+        ),
+        jobs: (await tx<JobRow[]>`select * from samewise.jobs order by started_us, place`).map(
+          jobOf,
+        ),
+        comparisons: await readComparisons(tx),
+        serviceLevels: await readServiceLevels(tx),
+        levelChanges: await readLevelChanges(tx, null),
+      }),
       { patienceMs: APPLY_MS },
     );
   }

@@ -27,6 +27,11 @@ const LOCKED: Meaning = [
 /** By SQLSTATE, or the first two digits of it: https://www.postgresql.org/docs/current/errcodes-appendix.html */
 const MEANING: Readonly<Record<string, Meaning>> = {
   '08': UNREACHABLE,
+  '22021': [
+    'registry/bad-text',
+    'cannot keep a text with the character U+0000',
+    'leave it out of names and messages',
+  ],
   '25006': [
     'registry/read-only',
     'cannot be written to',

@@ -43,7 +43,6 @@ export class PostgresFollower {
   async start(): Promise<void> {
     await this.#listen();
     await this.catchUp();
-    this.#wait(ASK_MS);
   }
 
   get head(): number {
@@ -81,6 +80,7 @@ export class PostgresFollower {
 
   /** A network that swallows packets closes no connection. */
   #startAnew(): void {
+    if (this.#closed) return;
     this.#link.renew();
     void this.#listen().catch(() => {});
   }
@@ -91,15 +91,8 @@ export class PostgresFollower {
   }
 
   async #look(): Promise<void> {
-    if (this.#closed) return;
-    try {
-      await this.catchUp();
-      this.#wait(ASK_MS);
-    } catch (error) {
-      // What is wrong is told by `connection` and by every call that needs the database.
-      if (error instanceof SilentError) this.#startAnew();
-      this.#wait(RETRY_MS);
-    }
+    // What is wrong is told by `connection`, and by every call that needs the database.
+    if (!this.#closed) await this.catchUp().catch(() => {});
   }
 
   #wait(ms: number): void {
@@ -123,9 +116,12 @@ export class PostgresFollower {
         .map((row) => ({ id: row.id, object: registeredOf(row) }));
       this.#connected = true;
       if (rows[0]!.head !== since) this.#take(rows[0]!.head, touched);
+      this.#wait(ASK_MS);
     } catch (error) {
       if (this.#connected && !this.#closed) this.#lost++;
       this.#connected = false;
+      if (error instanceof SilentError) this.#startAnew();
+      this.#wait(RETRY_MS);
       throw error;
     }
   }

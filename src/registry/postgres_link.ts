@@ -1,6 +1,6 @@
 /** The way to a database: a few connections that are replaced when they are lost or silent, and calls that end in time. */
 import { readFileSync } from 'node:fs';
-import postgres, { type Options, type Sql } from 'postgres';
+import postgres, { type Options, type ReservedSql, type Sql } from 'postgres';
 import type { Clock } from '../base/clock.ts';
 import { SamewiseError } from '../base/errors.ts';
 import { codedPostgresError, isLost, wasNotSent } from './postgres_errors.ts';
@@ -10,6 +10,7 @@ const TYPES = {
   bigint: { to: 20, from: [20], parse: Number, serialize: String },
 };
 export type Database = Sql<{ bigint: number }>;
+export type Transaction = ReservedSql<{ bigint: number }>;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -88,6 +89,40 @@ export class PostgresLink {
     }
   }
 
+  /**
+   * Runs `body` in a transaction on a connection of its own, which ends with it: what was not committed the server undoes. The library's
+   * own transactions write to connections that are gone, and the process dies of it.
+   */
+  transaction<T>(
+    mode: string,
+    body: (tx: Transaction) => Promise<T>,
+    options: Call = {},
+  ): Promise<T> {
+    return this.call(async () => {
+      let isOpen = true;
+      const sql = this.#connect({
+        max: 1,
+        onclose: () => {
+          isOpen = false;
+        },
+      });
+      try {
+        const tx = new Proxy(await sql.reserve(), {
+          apply: (statement, self, args) => {
+            if (!isOpen) throw Object.assign(new Error('lost'), { code: 'CONNECTION_CLOSED' });
+            return Reflect.apply(statement, self, args);
+          },
+        });
+        await tx.unsafe(`begin ${mode}`);
+        const result = await body(tx);
+        await tx`commit`;
+        return result;
+      } finally {
+        void sql.end({ timeout: 0 }).catch(() => {});
+      }
+    }, options);
+  }
+
   /** Gives up connections that do not answer any more. Listeners have to listen again. */
   renew(): void {
     const silent = this.#sql;
@@ -100,7 +135,7 @@ export class PostgresLink {
     await this.#sql.end({ timeout: 1 });
   }
 
-  #connect(): Database {
+  #connect(own: Options<typeof TYPES> = {}): Database {
     const options: Options<typeof TYPES> = {
       types: TYPES,
       max: 2,
@@ -110,6 +145,7 @@ export class PostgresLink {
       ssl: this.#ssl,
       onnotice: () => {},
       connection: { application_name: this.#environment.PGAPPNAME ?? 'samewise' },
+      ...own,
     };
     try {
       return postgres(this.#url, options) as unknown as Database;

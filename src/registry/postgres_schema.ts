@@ -1,9 +1,6 @@
 /** The registry's tables in PostgreSQL, and how a database comes to have them. */
-import type { TransactionSql } from 'postgres';
 import { SamewiseError } from '../base/errors.ts';
-import type { PostgresLink } from './postgres_link.ts';
-
-type Transaction = TransactionSql<{ bigint: number }>;
+import type { PostgresLink, Transaction } from './postgres_link.ts';
 
 /** One registry a database; its tables have a schema of their own, so that the database may hold other things. */
 const TABLES = `
@@ -114,26 +111,28 @@ const LOCK = 0x534d5753;
  */
 export async function preparePostgres(link: PostgresLink): Promise<void> {
   // Whoever may only read opens a registry that is there.
-  if ((await link.call((sql) => sql.begin((tx) => formatOf(tx, link.name)))) === FORMAT) return;
-  await link.call(
-    (sql) =>
-      sql.begin(async (tx) => {
-        await tx`select pg_advisory_xact_lock(${LOCK})`;
-        // Another process may have made them while this one waited for the lock.
-        const found = await formatOf(tx, link.name);
-        for (const tables of MIGRATIONS.slice(found)) await tx.unsafe(tables);
-        await tx`delete from samewise.format`;
-        await tx`insert into samewise.format values (${FORMAT})`;
-      }),
+  if ((await link.transaction('read only', (tx) => formatOf(tx, link.name))) === FORMAT) return;
+  await link.transaction(
+    'read write',
+    async (tx) => {
+      await tx`select pg_advisory_xact_lock(${LOCK})`;
+      // Another process may have made them while this one waited for the lock.
+      const found = await formatOf(tx, link.name);
+      for (const tables of MIGRATIONS.slice(found)) await tx.unsafe(tables);
+      await tx`delete from samewise.format`;
+      await tx`insert into samewise.format values (${FORMAT})`;
+    },
     { patienceMs: 30_000 },
   );
 }
 
 /** At most FORMAT; 0: there are no tables. */
 async function formatOf(tx: Transaction, name: string): Promise<number> {
+  // Of the catalogue's tables: what functions such as to_regclass say may be older than the lock.
   const [found] = await tx<{ ours: boolean; other: boolean }[]>`
-    select to_regclass('samewise.format') is not null as ours,
-      to_regnamespace('samewise') is not null as other`;
+    select bool_or(c.oid is not null) as ours, count(*) > 0 as other from pg_namespace n
+    left join pg_class c on c.relnamespace = n.oid and c.relname = 'format'
+    where n.nspname = 'samewise'`;
   if (!found!.ours) {
     if (!found!.other) return 0;
     throw new SamewiseError(

@@ -161,7 +161,7 @@ function keep<T>(lists: Map<string, T>, key: string, list: T): void {
   lists.set(key, list);
 }
 
-/** Knows the newest revision, asking the registry at most every `refreshMs`. */
+/** Knows the newest revision: the registry is asked at most every `refreshMs`, and tells of itself where its store does. */
 export class Definitions {
   readonly #registry: Registry;
   readonly #catalogs: Catalogs;
@@ -176,12 +176,30 @@ export class Definitions {
     this.#catalogs = catalogs;
     this.#clock = clock;
     this.#refreshMs = refreshMs;
+    registry.onMoved(async () => {
+      if (this.#revision === null) return;
+      // What is being loaded may be older. Whatever goes wrong, whoever asks next is told.
+      await Promise.allSettled([this.#loading]);
+      await Promise.allSettled([this.refresh()]);
+    });
   }
 
-  /** The revision to answer from; a promise only where the registry is asked. */
+  /** The revision to answer from; a promise only where the registry is asked. One that is away is waited for by nobody. */
   newest(): Revision | Promise<Revision> {
+    const held = this.#revision;
+    if (held === null) return this.refresh();
     const fresh = this.#clock.monotonicMs() - this.#checkedMs < this.#refreshMs;
-    return fresh && this.#revision !== null ? this.#revision : this.refresh();
+    return fresh || !this.#registry.connection().connected ? held : this.#refreshOr(held);
+  }
+
+  /** The newest revision; the one that is held where the registry is lost just now. */
+  async #refreshOr(held: Revision): Promise<Revision> {
+    try {
+      return await this.refresh();
+    } catch (error) {
+      if (this.#registry.connection().connected) throw error;
+      return held;
+    }
   }
 
   /** Asks the registry now, for instance after a definition was applied. */

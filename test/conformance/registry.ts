@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Change, Registry } from '../../src/registry/contract.ts';
+import { openSqliteRegistry } from '../../src/registry/sqlite.ts';
 import { customer, view } from '../registry/objects.ts';
 
 const created: Change = {
@@ -98,6 +99,91 @@ export function registryConformance(name: string, open: () => Promise<Registry>)
     await assert.rejects(registry.apply(step(7, [])), { code: 'registry/stale-plan' });
     assert.equal(await registry.head(), 1);
     assert.equal((await registry.load()).length, 1);
+  });
+
+  check('the loser of two appliers is told who won, when, and what changed', async (registry) => {
+    await registry.apply(step(0, [customer]));
+    const described: Change = { ...created, kind: 'featureView', name: 'spending', after: 2 };
+    await registry.apply({
+      ...step(1, [view('spending', ['a'], { version: 2, fingerprint: 'spending@2' })]),
+      author: 'bob',
+      atUs: 1_700_000_000_000_000,
+      message: 'a longer window',
+      changes: [
+        {
+          ...described,
+          change: 'new-version',
+          before: 1,
+          fields: [{ path: 'features.a.window', before: '7d', after: '8d' }],
+        },
+        ...Array.from({ length: 6 }, (_, i) => ({ ...described, name: `other_${i}` })),
+      ],
+    });
+    await assert.rejects(registry.apply(step(1, [view('risk', ['r'])])), (error: any) => {
+      assert.equal(error.code, 'registry/stale-plan');
+      assert.equal(
+        error.message,
+        `the plan was made at revision 1, but the registry is at 2:
+  revision 2 by bob at 2023-11-14T22:13:20Z (a longer window): changed featureView spending version 2 (features.a.window: 7d → 8d); ${[0, 1, 2, 3].map((i) => `created featureView other_${i} version 2`).join('; ')}; 2 more changes`,
+      );
+      return true;
+    });
+    for (let head = 2; head < 6; head++) await registry.apply(step(head, []));
+    await assert.rejects(registry.apply(step(1, [])), (error: any) => {
+      const lines = error.message.split('\n');
+      assert.deepEqual(
+        lines.map((line: string) => line.trim().slice(0, 10)),
+        ['the plan w', '…', 'revision 4', 'revision 5', 'revision 6'],
+      );
+      return true;
+    });
+  });
+
+  check('an empty registry takes over all that another one knows', async (registry) => {
+    const other = await openSqliteRegistry(':memory:');
+    const first = view('spending', ['a', 'b']);
+    await other.apply(step(0, [customer, first]));
+    const second = view('spending', ['b'], { version: 2, fingerprint: 'spending@2' });
+    await other.apply(step(1, [second, { ...first, state: 'pinned' }]));
+    await other.apply(
+      step(2, [
+        { ...first, state: 'retired' },
+        view('ärger "\\', ['x'], { tags: { a: '\u0000' } }),
+      ]),
+    );
+    const job = { kind: 'materialize', view: 'spending', version: 1 };
+    for (const id of ['one', 'two', 'three'])
+      await other.startJob({ ...job, id, startedUs: id === 'one' ? 2 : 1 });
+    await other.updateJob('two', { status: 'failed', finishedUs: 5, rows: 3, error: "it's full" });
+    const of = { view: 'spending', version: 1 };
+    await other.putComparison({
+      ...of,
+      by: 'prove',
+      atUs: 5,
+      compared: 9,
+      different: 2,
+      causes: { late: 1 },
+      notes: 'n',
+    });
+    const level = { ...of, feature: null, state: 'fresh' as const, lag_ms: 1.25 };
+    const change = { ...level, feature: 'a', atUs: -3 };
+    await other.putServiceLevels(
+      [{ ...level, sinceUs: 1, lookedUs: 2 }],
+      [change, { ...change, lag_ms: null }],
+      -10,
+    );
+    const everything = await other.everything();
+    await registry.takeOver(everything);
+    assert.deepEqual(await registry.everything(), everything);
+    assert.equal(await registry.head(), 3);
+    assert.deepEqual(await registry.load(), await other.load());
+    assert.deepEqual(await registry.search('b'), await other.search('b'));
+    assert.deepEqual(await registry.jobs(), await other.jobs());
+    await assert.rejects(registry.takeOver(everything), { code: 'registry/not-empty' });
+    assert.deepEqual(await registry.everything(), everything, 'and nothing is changed');
+    await registry.apply(step(3, [view('risk', ['r'])]));
+    assert.equal((await registry.load()).at(-1)?.name, 'risk', 'and it goes on from there');
+    await other.close();
   });
 
   check(

@@ -27,3 +27,19 @@ export async function withDatabase<T>(
     await link.close();
   }
 }
+
+/** Waits for a condition, however long the machine takes; what throws meanwhile is tried again. */
+export async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
+  const startMs = performance.now();
+  for (;;) {
+    let failure: unknown;
+    try {
+      if (await condition()) return;
+    } catch (error) {
+      failure = error;
+    }
+    if (performance.now() - startMs > 120_000)
+      throw new Error(`not so: ${what}`, { cause: failure });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
