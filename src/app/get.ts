@@ -2,6 +2,7 @@
 import { formatInstant } from '../base/time.ts';
 import type { Status } from '../model/index.ts';
 import { compileMembers, requestRow, VectorReader } from '../serving/index.ts';
+import { Staleness } from '../serving/staleness.ts';
 import type { Dtype } from '../types/dtype.ts';
 import type { Scalar } from '../types/scalar.ts';
 import { ask } from './ask.ts';
@@ -15,12 +16,14 @@ export interface Vector {
     readonly dtype: Dtype;
     readonly value: Scalar | null;
     readonly status: Status;
+    /** Made from something that is behind what its view promises, and served nevertheless. */
+    readonly stale: boolean;
   }[];
 }
 
 /**
- * Reads a service or a list of features for one entity. `given` holds key parts and request data as texts.
- * Throws as `ask` and as the server's vectors route do.
+ * Reads a service or a list of features for one entity, as a server answers it. `given` holds key parts and request data as texts.
+ * Throws as `ask` and as the server's vectors route do, `serving/stale-feature` among them.
  */
 export async function getVector(
   app: App,
@@ -28,7 +31,8 @@ export async function getVector(
   given: Readonly<Record<string, string>>,
   time: { readonly atUs: number | null; readonly through: boolean },
 ): Promise<Vector> {
-  const { catalog, members } = ask(await app.registry.load(), what);
+  const registered = await app.registry.load();
+  const { catalog, members } = ask(registered, what);
   const program = compileMembers(catalog, members, what);
   const typed = Object.fromEntries(
     Object.entries(given).map(([name, text]) => {
@@ -42,11 +46,12 @@ export async function getVector(
     { pages: () => {}, bytes: () => {} },
     app.coldTier.bringBack,
   );
-  const vectors = await reader.read(
-    program,
-    [requestRow(program, typed, 'entity')],
-    time.through ? atUs + 1 : atUs,
-  );
+  const readUs = time.through ? atUs + 1 : atUs;
+  const levels = await app.registry.serviceLevels();
+  const stale = new Staleness(registered, levels, app.clock.nowUs()).ofRead(program, readUs);
+  const reading = reader.begin(program, [requestRow(program, typed, 'entity')], readUs, [], stale);
+  await reading.read(0, 1);
+  const vectors = reading.end();
   return {
     at: formatInstant(atUs),
     features: program.plan.outputs.map((output, i) => ({
@@ -54,6 +59,7 @@ export async function getVector(
       dtype: output.dtype,
       value: vectors.value(0, i),
       status: vectors.status(0, i),
+      stale: vectors.stale.includes(i),
     })),
   };
 }

@@ -77,9 +77,7 @@ export class Ask {
         hint: 'try again after the time that Retry-After says',
       });
     }
-    const parts = question.revision.staleness.of(program);
-    const stale = parts !== null && readUs > parts.sinceUs ? parts : null;
-    if (stale !== null && stale.refusal !== null) throw stale.refusal;
+    const stale = question.revision.staleness.ofRead(program, readUs);
     const chosen = question.chosen ?? featureLog?.choose(rows.length) ?? [];
     const reading = reader.begin(program, rows, readUs, chosen, stale);
     // Few rows of a store that answers at once need no more than this.

@@ -67,6 +67,14 @@ export class Staleness {
     return parts;
   }
 
+  /** What of a read is stale; null: nothing. Throws `serving/stale-feature` where a feature's policy is that there is no answer then. */
+  ofRead(program: ServiceProgram, readUs: InstantUs): StaleParts | null {
+    const parts = this.of(program);
+    if (parts === null || readUs <= parts.sinceUs) return null;
+    if (parts.refusal !== null) throw parts.refusal;
+    return parts;
+  }
+
   #partsOf({ plan }: ServiceProgram): StaleParts | null {
     let sinceUs = Number.POSITIVE_INFINITY;
     let refusal: SamewiseError | null = null;

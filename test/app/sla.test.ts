@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
+import { getVector } from '../../src/app/get.ts';
 import type { App } from '../../src/app/open.ts';
 import { push } from '../../src/app/push.ts';
 import { type Look, lookAt, lookAtLevels, nextLevels, staleness } from '../../src/app/sla.ts';
@@ -122,6 +123,8 @@ export const spending = featureView({
   name: 'spending', entity: customer, source: payments, freshness: '1s',
   features: ({ amount }) => ({
     n: count().over('1d'),
+    withheld: count().over('1d').whenStale('null'),
+    guarded: count().over('1d').whenStale('fail'),
     total: sum(amount).over('1d').freshness('1h'),
   }),
 });
@@ -188,6 +191,15 @@ test('the registry tells how promises of views and features are kept, whoever lo
     ['total', 'fresh', true],
   ]);
   assert.equal((await app.registry.levelChanges('spending')).length, 3);
+  // Whoever reads without a server is told the same.
+  const get = async (features: string, atUs = nowUs) => {
+    const what = features.replaceAll(/\w+/g, 'spending:$&');
+    const read = await getVector(app, what, { customer_id: '1' }, { atUs, through: false });
+    return read.features.map(({ status, stale }) => (stale ? `${status}, stale` : status));
+  };
+  assert.deepEqual(await get('n,withheld,total'), ['PRESENT, stale', 'STALE', 'NULL_VALUE']);
+  await assert.rejects(get('n,guarded'), { code: 'serving/stale-feature' });
+  assert.deepEqual(await get('guarded', 0), ['NOT_FOUND'], 'before the lag began nothing is late');
   nowUs += 60 * S;
   const away = async () => {
     throw new SamewiseError('stream/unreachable', 'gone');

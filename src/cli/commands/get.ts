@@ -40,6 +40,7 @@ export function get(program: Command): void {
               through: options.through === true,
             },
           );
+          const stale = answer.features.filter((f) => f.stale);
           out.result(
             {
               at: answer.at,
@@ -50,6 +51,7 @@ export function get(program: Command): void {
                 ]),
               ),
               statuses: Object.fromEntries(answer.features.map((f) => [f.name, f.status])),
+              ...(stale.length > 0 && { stale: stale.map((f) => f.name) }),
             },
             () =>
               table(
@@ -58,7 +60,7 @@ export function get(program: Command): void {
                   f.name,
                   scalarToJsonText(f.value, f.dtype),
                   printDtype(f.dtype),
-                  f.status,
+                  f.stale ? `${f.status}, stale` : f.status,
                 ]),
               ),
           );
