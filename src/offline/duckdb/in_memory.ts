@@ -2,9 +2,11 @@
  * Look-ups over one source whose labels and history fit into memory together: both are read once for all of them, and they are sorted and
  * swept side by side, one here and the others in threads. Only a faster way to what `lookUp` gives: where it cannot go, that one does.
  */
+import type { DuckDBConnection } from '@duckdb/node-api';
 import type { Window } from '../../aggregate/window.ts';
 import { SamewiseError } from '../../base/errors.ts';
 import {
+  type BatchLocation,
   type Catalog,
   type Lookup,
   type RequestSlot,
@@ -14,11 +16,12 @@ import {
 import type { Knowledge } from '../../timeline/index.ts';
 import type { Batch, Schema } from '../../types/batch.ts';
 import type { Column } from '../../types/column.ts';
-import { float64 } from '../../types/dtype.ts';
+import { type Dtype, float64, sameDtype, timestamp } from '../../types/dtype.ts';
 import { rowBytes } from './columns.ts';
 import { type Engine, isDuckdbError, name, rowsOf, withConnection } from './engine.ts';
-import { ARRIVAL, RETRACTED, TIME } from './event_batches.ts';
+import { ARRIVAL, floats, RETRACTED, TIME } from './event_batches.ts';
 import { wiredScan } from './events.ts';
+import { listFiles } from './files.ts';
 import type { Positions } from './history_scan.ts';
 import { type SweepJob, sweepInMemory } from './in_memory_sweep.ts';
 import { InMemoryThread } from './in_memory_threads.ts';
@@ -37,6 +40,8 @@ export interface InMemoryRequest {
   /** Of one source, with keys of the labels. */
   readonly lookups: readonly Lookup[];
   readonly labels: Labels;
+  /** Where the labels lie. */
+  readonly location: BatchLocation;
   readonly timeColumn: string;
   readonly through: boolean;
   readonly knowledge: Knowledge;
@@ -77,7 +82,9 @@ export async function lookUpInMemory(request: InMemoryRequest): Promise<InMemory
     return await withConnection(engine, signal, async (connection) => {
       const { source } = lookups[0]!.program;
       const wanted = new Set(lookups.flatMap(({ program }) => program.sourceColumns));
-      const scan = await openScan(connection, source, [...wanted], request.paths, request.upTo);
+      const files = await filesThatAreLabels(connection, request);
+      const scanned = files === null ? source : { ...source, batch: labelTable(request.labels) };
+      const scan = await openScan(connection, scanned, [...wanted], request.paths, request.upTo);
       const fields = source.columns.filter((column) => wanted.has(column.name));
       const asks = labelColumns(request);
       const { sql: all, schema } = wiredScan(scan, fields, '');
@@ -90,18 +97,31 @@ export async function lookUpInMemory(request: InMemoryRequest): Promise<InMemory
       // They start while this thread reads.
       while (threads.length + 1 < Math.min(request.threads, lookups.length))
         threads.push(new InMemoryThread());
-      const asked = { from: name(request.labels.table), time: request.labels.value(timeColumn) };
-      const range = await readRange(connection, asked, lookups.flatMap(windowsOf), through);
-      const { sql } = wiredScan(scan, fields, range.map((bound) => `${T} ${bound}`).join(' AND '));
-      // While DuckDB is at one, this thread copies what came of the other.
-      const [labels, history] = await withConnection(engine, signal, (other) =>
-        both(
-          readShared(other, asks.sql, asks.schema, request.labels.rows),
-          readShared(connection, sql, schema, rows),
-        ),
-      );
+      const readLabels = (on: DuckDBConnection) =>
+        readShared(on, asks.sql, asks.schema, request.labels.rows);
+      let labels: Batch | null = null;
+      let history: Batch;
+      if (files !== null && asksForEvents(request)) {
+        history = await readShared(connection, all, schema, rows);
+        // Else there are rows of a stream, too.
+        labels = history.length === request.labels.rows ? eventsAsLabels(request, history) : null;
+        labels ??= await readLabels(connection);
+      } else {
+        const asked = { from: name(request.labels.table), time: request.labels.value(timeColumn) };
+        const range = await readRange(connection, asked, lookups.flatMap(windowsOf), through);
+        const bounds = range.map((bound) => `${T} ${bound}`).join(' AND ');
+        const { sql } = wiredScan(scan, fields, bounds);
+        // While DuckDB is at one, this thread copies what came of the other.
+        [labels, history] = await withConnection(engine, signal, (other) =>
+          both(readLabels(other), readShared(connection, sql, schema, rows)),
+        );
+      }
       const swept = await sweepAll(request, threads, labels, history);
-      return { swept, files: scan.files, scannedRows: lookups.length * history.length };
+      return {
+        swept,
+        files: files ?? scan.files,
+        scannedRows: lookups.length * history.length,
+      };
     });
   } catch (error) {
     signal?.throwIfAborted();
@@ -111,6 +131,59 @@ export async function lookUpInMemory(request: InMemoryRequest): Promise<InMemory
   } finally {
     await Promise.all(threads.map((thread) => thread.end()));
   }
+}
+
+/** The source's files, where they are the labels' as well: the labels' table then holds its rows, read already. Null: they are others. */
+async function filesThatAreLabels(
+  connection: DuckDBConnection,
+  { lookups, labels, location, paths }: InMemoryRequest,
+): Promise<readonly string[] | null> {
+  const { batch } = lookups[0]!.program.source;
+  if (batch?.type !== 'parquet' || location.type !== 'parquet') return null;
+  if (batch.hivePartitioned !== location.hivePartitioned) return null;
+  const files = await listFiles(connection, batch, paths.projectDir);
+  const same = files.length === labels.files.length && files.every((f, i) => f === labels.files[i]);
+  return same ? files : null;
+}
+
+function labelTable({ table }: Labels): BatchLocation {
+  return { type: 'query', sql: `SELECT * FROM ${name(table)}` };
+}
+
+/** Whether labels that are rows of the source ask at the time of the event that they are, for its keys. */
+function asksForEvents({ lookups, timeColumn }: InMemoryRequest): boolean {
+  const { source } = lookups[0]!.program;
+  const isOf = (column: string, dtype: Dtype): boolean =>
+    source.columns.some((field) => field.name === column && sameDtype(field.dtype, dtype));
+  return (
+    timeColumn === source.eventTime &&
+    isOf(timeColumn, timestamp) &&
+    lookups.every(({ keys, program }) =>
+      keys.every((slot, i) => {
+        const { column } = slot as RequestSlot;
+        return program.sourceColumns.includes(column) && isOf(column, program.keyDtypes[i]!);
+      }),
+    )
+  );
+}
+
+/** What `labelColumns` asks for, out of the events that the labels are. */
+function eventsAsLabels({ lookups, through }: InMemoryRequest, { length, columns }: Batch): Batch {
+  const time = columns[TIME]!;
+  const out: Record<string, Column> = { [TIME]: through ? oneLater(time, length) : time };
+  for (const slot of lookups.flatMap(({ keys }) => keys)) {
+    const { column } = slot as RequestSlot;
+    out[keyName(column)] = columns[column]!;
+  }
+  return { length, columns: out };
+}
+
+/** In memory that threads share. */
+function oneLater(time: Column, length: number): Column {
+  const data = new Float64Array(new SharedArrayBuffer(8 * length));
+  const from = floats(time);
+  for (let row = 0; row < length; row++) data[row] = from[row]! + 1;
+  return { ...time, data } as Column;
 }
 
 /** The labels' T in microseconds, their keys and their numbers. */

@@ -37,17 +37,23 @@ export async function sweepInMemory({
   const program = compileView(catalog, view);
   const question = questionOf(program, features, knowledge);
   const keys = question.keyDtypes.map((_, i) => `k${i}`);
-  const order = orderOf(keysOf(labels, [...keys, 't']), null);
-  // Often the labels are the events.
-  const by = keysOf(history, eventOrder(program, ARRIVAL in history.columns));
-  const events = putInOrder(history, orderOf(by, order).places);
+  const asked = [...keys, 't'];
+  const order = orderOf(keysOf(labels, asked), null);
+  const by = eventOrder(program, ARRIVAL in history.columns);
+  const eventsOrder = orderOf(keysOf(history, by), order);
+  const events = putInOrder(history, eventsOrder.places);
   const { places } = order;
-  const asked = putInOrder(labels, places);
+  // Often the labels are the events: what has made their order is the same then, and is put in order once.
+  const shared = eventsOrder === order ? order.by.length : 0;
+  const rest = asked.slice(shared).map((column) => [column, labels.columns[column]!]);
+  const put = putInOrder({ ...labels, columns: Object.fromEntries(rest) }, places);
+  const same = asked.slice(0, shared).map((column, i) => [column, events.columns[by[i]!]!]);
+  const sorted = { ...put.columns, ...Object.fromEntries(same) };
   const rows = rowsAt(places, labels.length);
   const out = new PlacedRows(answerDtypes(question), labels.length);
   const swept = sweepLabels(
     question,
-    keyParts(asked, keysOf(asked, keys)),
+    keyParts({ length: labels.length, columns: sorted }, keys),
     appendOnlyEvents(once(events), { program, knowledge }),
   );
   let done = 0;
@@ -59,7 +65,8 @@ export async function sweepInMemory({
 }
 
 /** Parts of sorted labels, each with all labels of its keys. */
-async function* keyParts(labels: Batch, keys: readonly Column[]): AsyncGenerator<Batch> {
+async function* keyParts(labels: Batch, names: readonly string[]): AsyncGenerator<Batch> {
+  const keys = keysOf(labels, names);
   for (let from = 0, to = 0; from < labels.length; from = to) {
     to = Math.min(labels.length, from + SWEPT_ROWS);
     while (to < labels.length && compareKeys(keys, to - 1, keys, to) === 0) to++;

@@ -261,6 +261,7 @@ class TrainingRun {
       catalog,
       lookups,
       labels,
+      location: this.#request.labels,
       timeColumn,
       through,
       knowledge,
