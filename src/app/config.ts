@@ -13,6 +13,7 @@ import {
   parseFeatureLogPlace,
 } from './feature_log_place.ts';
 import { ONLINE_FORM, type OnlinePlace, parseOnlinePlace } from './online_place.ts';
+import { parseRegistryPlace, REGISTRY_FORM, type RegistryPlace } from './registry_place.ts';
 import { parseStreamPlace, STREAM_FORM, type StreamPlace } from './stream_place.ts';
 
 export const CONFIG_FILE = 'samewise.config.json';
@@ -35,7 +36,7 @@ type Settings = Readonly<Record<Setting, string>>;
 const SETTINGS = Object.keys(DEFAULTS) as Setting[];
 const FORM: Readonly<Record<Setting, string>> = {
   definitions: 'the TypeScript file that exports the definitions',
-  registry: 'sqlite:<file>',
+  registry: REGISTRY_FORM,
   online: ONLINE_FORM,
   offline: 'file:<folder of the history of streams>',
   stream: STREAM_FORM,
@@ -55,7 +56,7 @@ export interface Config {
   readonly projectDir: string;
   /** The definitions' file, absolute. */
   readonly definitions: string;
-  readonly registry: Place<'sqlite'>;
+  readonly registry: RegistryPlace;
   readonly online: OnlinePlace;
   readonly offline: Place<'file'>;
   readonly stream: StreamPlace;
@@ -88,7 +89,7 @@ export function readConfig(projectDir: string, environment: Environment = proces
   return {
     projectDir: project,
     definitions: resolve(project, get('definitions')),
-    registry: place(project, 'registry', get('registry'), 'sqlite', settings, environment),
+    registry: registryPlace(project, get('registry'), settings, environment),
     online: onlinePlace(project, get('online'), settings, environment),
     offline: place(project, 'offline', get('offline'), 'file', settings, environment),
     stream: streamPlace(project, get('stream'), settings, environment),
@@ -160,6 +161,17 @@ function place<Kind extends string>(
   const path = url.startsWith(`${kind}:`) ? url.slice(kind.length + 1) : '';
   if (path !== '') return { kind, path: resolve(project, path) };
   throw badUrl(project, setting, url, settings, environment);
+}
+
+function registryPlace(
+  project: string,
+  url: string,
+  settings: Settings,
+  environment: Environment,
+): RegistryPlace {
+  const found = parseRegistryPlace(project, url);
+  if (found !== null) return found;
+  throw badUrl(project, 'registry', url, settings, environment);
 }
 
 function onlinePlace(

@@ -18,6 +18,7 @@ import { liveViews } from './live_views.ts';
 import { printOnlinePlace } from './online_place.ts';
 import { openOffline, openOnline, openRegistry } from './open.ts';
 import { openLog } from './open_log.ts';
+import { printRegistryPlace } from './registry_place.ts';
 
 /** The least Node that runs TypeScript as it is without a flag and has what the stores need. */
 const MIN_NODE = 24;
@@ -63,8 +64,8 @@ export async function doctor(options: {
     return [null, `${views} feature views, ${Object.keys(featureServices).length} services`];
   });
   const registry = await attempt('registry', async () => {
-    const opened = await openRegistry(config);
-    return [opened, `revision ${await opened.head()} in ${config.registry.path}`];
+    const opened = await openRegistry(config, options.environment);
+    return [opened, `revision ${await opened.head()} in ${printRegistryPlace(config.registry)}`];
   });
   const online = await attempt('online store', async () => {
     const opened = await openOnline(config, options.environment);

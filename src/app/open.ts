@@ -11,6 +11,7 @@ import type { OnlineStore } from '../online/contract.ts';
 import { openLmdbStore } from '../online/lmdb.ts';
 import { openRedisStore } from '../online/redis.ts';
 import type { Registry } from '../registry/contract.ts';
+import { openPostgresRegistry } from '../registry/postgres.ts';
 import { openSqliteRegistry } from '../registry/sqlite.ts';
 import { ColdTier } from './cold_tier.ts';
 import { type Config, readConfig } from './config.ts';
@@ -53,7 +54,7 @@ export async function openApp(options: {
     for (const part of opened.toReversed()) await part.close();
   };
   try {
-    const registry = await openRegistry(config);
+    const registry = await openRegistry(config, options.environment);
     opened.push(registry);
     const online = await openOnline(config, options.environment);
     opened.push(online);
@@ -86,7 +87,12 @@ export async function openApp(options: {
   }
 }
 
-export async function openRegistry({ registry }: Config): Promise<Registry> {
+export async function openRegistry(
+  { registry }: Pick<Config, 'registry'>,
+  environment: Environment = process.env,
+): Promise<Registry> {
+  if (registry.kind === 'postgres')
+    return openPostgresRegistry({ url: registry.url, clock: systemClock, environment });
   mkdirSync(dirname(registry.path), { recursive: true });
   return openSqliteRegistry(registry.path);
 }

@@ -39,7 +39,7 @@ test('the file overrides defaults, the environment overrides the file', () => {
   });
   assert.equal(config.featureLog, null);
   assert.deepEqual(config.online, { kind: 'lmdb', path: '/srv/pages' });
-  assert.equal(config.registry.path, join(path, 'r.db'));
+  assert.deepEqual(config.registry, { kind: 'sqlite', path: join(path, 'r.db') });
   assert.equal(config.definitions, join(path, 'defs/all.ts'));
   rmSync(path, { recursive: true });
 });

@@ -218,6 +218,8 @@ export function memoryRegistry(definitions: readonly Definition[]): Registry & {
     async serviceLevels() {
       return [];
     },
+    connection: () => ({ connected: true, lost: 0 }),
+    onMoved: () => {},
     async search(text: string, filter: { entity?: string } = {}, limit = 100) {
       const hits = registered.flatMap((r) =>
         r.definition.kind !== 'featureView' || r.state !== 'current'
