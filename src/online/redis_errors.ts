@@ -12,6 +12,8 @@ const PASSING =
 const REFUSED =
   /^(NOAUTH|WRONGPASS|NOPERM)\b|AUTH.*called without any password|invalid username-password/;
 const FULL = /^OOM\b/;
+/** What Node says of a server's certificate, by code. */
+const UNTRUSTED = /CERT|SIGNATURE|^ERR_TLS/;
 
 /** What JavaScript throws where our code is wrong. */
 const BUGS = [AssertionError, TypeError, ReferenceError, RangeError];
@@ -20,7 +22,7 @@ const BUGS = [AssertionError, TypeError, ReferenceError, RangeError];
 export function isPassing(error: unknown): boolean {
   if (error instanceof SamewiseError || BUGS.some((bug) => error instanceof bug)) return false;
   const text = textOf(error);
-  if (REFUSED.test(text)) return false;
+  if (REFUSED.test(text) || isUntrusted(error)) return false;
   return error instanceof ReplyError ? PASSING.test(text) : true;
 }
 
@@ -41,15 +43,23 @@ export function redisFailure(error: unknown, place: string): unknown {
     });
   return new SamewiseError('online/unavailable', `Redis does not answer: ${text}`, {
     ...options,
-    hint: 'check that it runs, and that every node can be reached from here',
+    hint: isUntrusted(error)
+      ? 'name the file of the authority that signed its certificate in NODE_EXTRA_CA_CERTS'
+      : 'check that it runs, and that every node can be reached from here',
   });
+}
+
+function isUntrusted(error: unknown): boolean {
+  const { code, lastNodeError } = error as { code?: unknown; lastNodeError?: Error };
+  return (
+    (typeof code === 'string' && UNTRUSTED.test(code)) ||
+    (!!lastNodeError && isUntrusted(lastNodeError))
+  );
 }
 
 /** What an error says. A cluster's says only that all failed: what the last node said tells more. */
 function textOf(error: unknown): string {
   const { message, lastNodeError } = error as { message?: string; lastNodeError?: Error };
   const text = message || String((error as { code?: unknown }).code ?? error);
-  return lastNodeError === undefined || lastNodeError === null
-    ? text
-    : `${text} ${textOf(lastNodeError)}`;
+  return lastNodeError ? `${text} ${textOf(lastNodeError)}` : text;
 }

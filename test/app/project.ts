@@ -31,7 +31,7 @@ export const latest = featureView({
 
 export interface Project {
   readonly folder: string;
-  /** Opens the app; `online` names another online store than the project's, `clock` another clock than the machine's. */
+  /** Opens the app; `online` names another online store than the project's, by URL or by the folder of an embedded one, `clock` another clock than the machine's. */
   open(options?: { readonly online?: string; readonly clock?: Clock }): Promise<App>;
   remove(): void;
 }
@@ -61,7 +61,10 @@ export async function project(features: string, sql: string): Promise<Project> {
   const open: Project['open'] = ({ online, clock } = {}) =>
     openApp({
       projectDir: folder,
-      environment: online === undefined ? {} : { SAMEWISE_ONLINE: `lmdb:${online}` },
+      environment:
+        online === undefined
+          ? {}
+          : { SAMEWISE_ONLINE: online.includes(':') ? online : `lmdb:${online}` },
       clock,
     });
   const app = await open();
