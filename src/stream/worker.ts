@@ -311,7 +311,7 @@ export class Worker {
         const { buffered } = reader;
         const ends = this.#setup.catchesUp === true && !reader.behind;
         if (!ends && buffered < this.#limits.commitRecords) continue;
-        const committing = this.#commit(reader);
+        const committing = this.#commit(reader, ends);
         if (buffered >= 2 * this.#limits.commitRecords) await committing;
       }
     });
@@ -323,9 +323,11 @@ export class Worker {
     await this.#applying;
   }
 
-  #commit(reader: PartitionReader): Promise<void> {
+  /** `ends`: somebody looks for its checkpoints, and does not wait for the next time to keep them. */
+  #commit(reader: PartitionReader, ends: boolean): Promise<void> {
     return this.#inBackground(async () => {
       await reader.commit();
+      if (ends) await reader.keepCheckpoints();
       this.#answerWaiters();
     });
   }
@@ -385,7 +387,8 @@ export class Worker {
     const nowMs = this.#setup.clock.monotonicMs();
     for (const reader of this.#readers.values()) {
       const since = reader.bufferedSinceMs;
-      if (since !== null && nowMs - since >= this.#limits.commitMs) void this.#commit(reader);
+      if (since !== null && nowMs - since >= this.#limits.commitMs)
+        void this.#commit(reader, false);
     }
     if (nowMs - this.#keptMs < this.#limits.checkpointMs) return;
     this.#keptMs = nowMs;

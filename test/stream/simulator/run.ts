@@ -393,6 +393,7 @@ class World {
         })),
       clock: process.clock,
       group: 'workers',
+      catchesUp: this.seed % 7 === 6,
       sleep: process.sleep,
       random: random.next,
       limits: {
