@@ -14,7 +14,7 @@ import type { Context } from './context.ts';
 import type { Revision } from './definitions.ts';
 import { FeastRefusal } from './feast_refusal.ts';
 import type { FeastReadBody } from './feast_schemas.ts';
-import { fromFeast, toFeast } from './feast_values.ts';
+import { feastTexts, fromFeast, toFeast } from './feast_values.ts';
 import { compileMembers, type ServiceProgram } from './service_program.ts';
 import type { RequestRow, Vectors } from './vector.ts';
 
@@ -230,18 +230,23 @@ function feastText({ names }: FeastAsked, rows: readonly RequestRow[], vectors: 
   const times = new Map<number, string>([[-1, noTimes]]);
   const whole = vectors.areWhole();
   program.plan.outputs.forEach(({ dtype }, output) => {
-    const { lookup } = program.sources[output]!;
+    const { lookup, index } = program.sources[output]!;
+    const text = feastTexts(dtype);
     let values = '';
-    let statuses = whole ? present : '';
-    for (let row = 0; row < rows.length; row++) {
-      const comma = row > 0 ? ',' : '';
-      const value = whole ? vectors.stored(row, output) : vectors.value(row, output);
-      values += comma + toFeast(value, dtype);
-      if (!whole) statuses += comma + (FEAST_STATUS[vectors.status(row, output)] ?? PRESENT);
-    }
+    let statuses = '';
+    if (whole) {
+      const pages = vectors.pagesOf(lookup);
+      for (let row = 0; row < pages.length; row++)
+        values += (row > 0 ? ',' : '') + text(pages[row]!.values[index]!);
+    } else
+      for (let row = 0; row < rows.length; row++) {
+        const comma = row > 0 ? ',' : '';
+        values += comma + text(vectors.value(row, output));
+        statuses += comma + (FEAST_STATUS[vectors.status(row, output)] ?? PRESENT);
+      }
     let time = times.get(lookup);
     if (time === undefined) times.set(lookup, (time = timesText(vectors, output)));
-    columns.push(columnText(values, statuses, time));
+    columns.push(columnText(values, whole ? present : statuses, time));
   });
   const partial = vectors.partial ? ',"partial":true' : '';
   return `{"results":[${columns.join()}],"metadata":{"feature_names":${names}}${partial}}`;

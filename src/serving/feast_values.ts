@@ -34,6 +34,21 @@ export function toFeast(value: Scalar | null, dtype: Dtype): string {
   }
 }
 
+/** What `toFeast` says of a type that many values are of, without looking at the type for each. */
+export function feastTexts(dtype: Dtype): (value: Scalar | null) => string {
+  switch (dtype.kind) {
+    case 'float32':
+    case 'float64':
+      return (value) => (value === null ? 'null' : floatText(value as number));
+    case 'int32':
+    case 'int64':
+    case 'bool':
+      return String;
+    default:
+      return (value) => toFeast(value, dtype);
+  }
+}
+
 /** From 10^21 on an exponent is written, which says float as well as a point does. */
 function floatText(value: number): string {
   if (Number.isInteger(value) && Math.abs(value) < 1e21) return `${value}.0`;

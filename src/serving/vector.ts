@@ -84,6 +84,11 @@ export class Vectors {
     return true;
   }
 
+  /** What was read in a look-up, by row. */
+  pagesOf(lookup: number): readonly PageAnswer[] {
+    return this.#pages[lookup]!;
+  }
+
   /** The value as it is stored: that of an output of a row that is whole. */
   stored(row: number, output: number): Scalar | null {
     const { lookup, index } = this.program.sources[output]!;
