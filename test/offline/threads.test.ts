@@ -22,6 +22,7 @@ import {
 } from '../../src/dsl/index.ts';
 import { catalogOf } from '../../src/model/index.ts';
 import type { Running, TrainingRequest } from '../../src/offline/contract.ts';
+import { commitRows } from './history_support.ts';
 import { openProject, type Project } from './support.ts';
 
 const serial = await openProject();
@@ -144,4 +145,41 @@ test('an abort ends them', async () => {
       assert.equal(existsSync(output.path), false);
     }
   }
+});
+
+test('labels of the files of the source: through their own time, at another one, and where a stream has more', async () => {
+  const rows = `SELECT *, "at" + INTERVAL 1 HOUR AS later FROM (${EVENTS}) WHERE id < 2000`;
+  const both = [serial, threaded[0]!];
+  const outputs = async (change: Partial<TrainingRequest>): Promise<Buffer[]> => {
+    const out: Buffer[] = [];
+    for (const project of both) {
+      await project.store.train({ ...request(project), ...change });
+      out.push(readFileSync(project.path('out.parquet')));
+    }
+    return out;
+  };
+  for (const project of both) await project.writeSql('tx.parquet', rows);
+  const given: Buffer[] = [];
+  const compare = async (change: Partial<TrainingRequest>) => {
+    const [expected, got] = await outputs(change);
+    assert.ok(expected!.equals(got!));
+    assert.ok(given.every((other) => !other.equals(got!)));
+    given.push(got!);
+  };
+  await compare({});
+  await compare({ through: true });
+  await compare({ timeColumn: 'later' });
+  const row = {
+    id: 5000n,
+    at: Date.UTC(2024, 0, 1) * 1000,
+    who: 7n,
+    place: 'x',
+    amount: 1,
+    units: 9n,
+  };
+  for (const project of both)
+    await commitRows(project.store, request(project).catalog.sources.tx!, '0', [
+      { row, a: 1, retract: false },
+    ]);
+  await compare({});
 });
