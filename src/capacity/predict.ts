@@ -197,12 +197,21 @@ export function predict(catalog: Catalog, load: Load): Capacity {
   ];
   const serving = servingOf(asked, sheet, reads);
   const streamed = sheet.put('events into pages', '/s', plus(...all.events));
+  const page = sheet.put(
+    'CPU of a page that is written',
+    'µs',
+    plus(given(sheet, 'CPU of an update', 'µs', measured.UPDATE_US), times(number(2), serving.far)),
+    'it is read and written over the network; the log’s share is by event',
+  );
   const streamCores = sheet.put(
     'cores that apply events',
     'cores',
     over(
-      streamed,
-      times(given(sheet, 'events of a core', '/s', measured.EVENTS_PER_CORE), serving.busy),
+      plus(
+        over(streamed, given(sheet, 'events of a core', '/s', measured.EVENTS_PER_CORE)),
+        over(times(writes, page), number(US_PER_SECOND)),
+      ),
+      serving.busy,
     ),
   );
   return {
@@ -474,7 +483,7 @@ function servingOf({ services }: Asked, sheet: Sheet, reads: Term) {
     over(plus(...work, times(reads, far)), times(number(US_PER_SECOND), busy)),
     'of a store over the network; an embedded one needs no client',
   );
-  return { cores, requests, busy };
+  return { cores, requests, busy, far };
 }
 
 /** A sum of any number of terms. */

@@ -40,11 +40,11 @@ export interface SampledView {
 export const GATHER_MS = 50;
 
 /** Pages that are sampled of a view, about. */
-const DRAWS = 192;
+const DRAWS = 128;
 /** Pages of each stratum, at least. */
-const DRAWS_EACH = 5;
+const DRAWS_EACH = 4;
 /** Events that are encoded of one key, at most; what it has beyond is more blocks of the same kind. */
-const MOST_EVENTS = 8_192;
+const MOST_EVENTS = 2_048;
 /** float32 numbers in the synthetic rows of a view with embeddings, at most. */
 const MOST_NUMBERS = 2_000_000;
 /** An instant to end histories at; any would do. */
@@ -64,7 +64,8 @@ export function sampleView(
   const pool = inputsOf(program, source, Math.min(MOST_EVENTS, Math.ceil(MOST_NUMBERS / widest)));
   const sampler = new Sampler(program, source, pool.columns, pool.length);
   const perSecond = source.perSecond * pool.share;
-  const strata = strataOf(entity);
+  // Rows of a table are spread evenly, whoever is active: most often there is one for each key.
+  const strata = strataOf(program.source.mutable ? { ...entity, skew: 0 } : entity);
   const draws = Math.max(DRAWS_EACH, Math.ceil(DRAWS / strata.length));
   const sampled: SampledKey[] = [];
   let writesPerSecond = 0;

@@ -79,8 +79,10 @@ function called(fn: string, compute: (...values: number[]) => number) {
 export const roundedUp: (...terms: readonly Term[]) => Term = called('ceil', (value) =>
   Math.ceil(value! - 1e-9 * Math.abs(value!)),
 );
+export const naturalLog: (...terms: readonly Term[]) => Term = called('ln', (value) =>
+  Math.log(value!),
+);
 export const greatest: (...terms: readonly Term[]) => Term = called('max', Math.max);
-export const least: (...terms: readonly Term[]) => Term = called('min', Math.min);
 
 /** A list of named numbers; a name stands for its number in later formulas. */
 export class Sheet {

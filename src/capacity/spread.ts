@@ -9,7 +9,7 @@ export interface Stratum {
 }
 
 /** How much further apart the ranks of neighbouring strata are. */
-const GROWTH = 1.6;
+const GROWTH = 2;
 
 /** Strata of `count` keys whose shares follow Zipf's law; those of all keys sum up to 1. */
 export function strataOf({ count, skew }: EntityLoad): Stratum[] {

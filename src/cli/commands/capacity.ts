@@ -1,8 +1,6 @@
-import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { SamewiseError } from '../../base/errors.ts';
 import { command, surroundings } from '../command.ts';
+import { readText } from '../text_file.ts';
 
 /** `samewise capacity`: what the definitions cost under a load, before there is any. */
 export function capacity(program: Command): void {
@@ -36,16 +34,3 @@ const EXAMPLE = `  history: 365d                  # how long events have been co
   services:
     fraud_v1: { rate: 50k }      # requests a second
 `;
-
-/** A file's text. Throws `cli/no-such-file`. */
-export function readText(file: string): string {
-  try {
-    return readFileSync(resolve(file), 'utf8');
-  } catch (cause) {
-    throw new SamewiseError('cli/no-such-file', 'it cannot be read', {
-      where: { file },
-      hint: 'name a file that is there',
-      cause,
-    });
-  }
-}

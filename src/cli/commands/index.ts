@@ -1,6 +1,7 @@
 /** All commands, in the order in which help lists them. */
 import type { Command } from 'commander';
 import { capacity } from './capacity.ts';
+import { design } from './design.ts';
 import { doctor } from './doctor.ts';
 import { explain } from './explain.ts';
 import { features } from './features.ts';
@@ -40,5 +41,6 @@ export const COMMANDS: readonly ((program: Command) => void)[] = [
   jobs,
   retire,
   capacity,
+  design,
   doctor,
 ];
