@@ -1,5 +1,6 @@
 /** Jobs in the registry: what runs says so, and what died without a word is found out. */
 import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
 import type { Clock } from '../base/clock.ts';
 import { SamewiseError } from '../base/errors.ts';
 import type { Job, Registry } from '../registry/contract.ts';
@@ -22,8 +23,8 @@ export async function runJob<R extends { readonly rows: number; readonly bytes: 
   what: Pick<Job, 'kind' | 'view' | 'version'>,
   body: (id: string) => Promise<R>,
 ): Promise<R> {
-  // The process's number is part of the id: see `markOrphans`.
-  const id = `${randomBytes(4).toString('hex')}-${process.pid}`;
+  // The machine and the process are part of the id: see `markOrphans`.
+  const id = `${randomBytes(4).toString('hex')}-${hostname()}-${process.pid}`;
   own.add(id);
   await registry.startJob({ id, ...what, startedUs: clock.nowUs() });
   const end = (change: Parameters<Registry['updateJob']>[1]) =>
@@ -41,10 +42,12 @@ export async function runJob<R extends { readonly rows: number; readonly bytes: 
   }
 }
 
-/** Marks jobs that are said to run, but whose process is gone, as interrupted. */
+/** Marks jobs of this machine that are said to run, but whose process is gone, as interrupted; of others nobody here can tell. */
 export async function markOrphans({ registry, clock }: Surroundings): Promise<void> {
   for (const job of await registry.jobs({ status: 'running' })) {
-    const process_ = Number(job.id.split('-').at(-1));
+    const [, host, number] = /^[^-]*-(?:(.*)-)?(\d+)$/.exec(job.id) ?? [];
+    if (host !== undefined && host !== hostname()) continue;
+    const process_ = Number(number);
     if (own.has(job.id) || (process_ !== process.pid && isAlive(process_))) continue;
     await registry.updateJob(job.id, {
       status: 'interrupted',

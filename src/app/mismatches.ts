@@ -52,6 +52,8 @@ export function mismatchMetrics(registry: Registry): () => Promise<string> {
   let head = -1;
   let registered: readonly Registered[] = [];
   return async () => {
+    // What was told last still holds for all that anybody knows.
+    if (!registry.connection().connected) return prometheus.metrics();
     const now = await registry.head();
     if (now !== head) registered = await registry.load();
     head = now;

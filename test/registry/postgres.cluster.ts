@@ -1,8 +1,12 @@
 /** The registry on a real PostgreSQL: what every registry must do, and what only one over a network can get wrong. */
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
 import fc from 'fast-check';
+import { migrateRegistry } from '../../src/app/migrate_registry.ts';
 import type { Registry } from '../../src/registry/contract.ts';
 import { openPostgresRegistry } from '../../src/registry/postgres.ts';
 import { openSqliteRegistry } from '../../src/registry/sqlite.ts';
@@ -256,4 +260,28 @@ test('who may not, or may only read, is told so; a password is told to nobody', 
   await assert.rejects(reader.apply(step(0, [customer])), { code: 'registry/read-only' });
   assert.equal(await reader.head(), 0);
   await reader.close();
+});
+
+test('a registry in a file moves to PostgreSQL whole, once, and back', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'samewise-migrate-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const file = await openSqliteRegistry(join(folder, 'registry.db'));
+  await file.apply(step(0, [customer, view('spending', ['a'])]));
+  await file.startJob({ id: 'one', kind: 'x', view: 'spending', version: 1, startedUs: 1 });
+  const [from, to] = ['sqlite:registry.db', await newDatabase(at)];
+  const done = { revisions: 1, objects: 2, jobs: 1 };
+  assert.deepEqual(await migrateRegistry(folder, { from, to }), { ...done, moved: true });
+  assert.deepEqual(await migrateRegistry(folder, { from, to }), { ...done, moved: false });
+  const back = { from: to, to: 'sqlite:back.db' };
+  assert.deepEqual(await migrateRegistry(folder, back), { ...done, moved: true });
+  const again = await openSqliteRegistry(join(folder, 'back.db'));
+  assert.deepEqual(await again.everything(), await file.everything());
+  await again.close();
+  await file.apply(step(1, []));
+  await assert.rejects(migrateRegistry(folder, { from, to }), { code: 'registry/not-empty' });
+  await assert.rejects(migrateRegistry(folder, { from: 'sqlite:missing.db', to }), {
+    code: 'app/no-registry',
+  });
+  await assert.rejects(migrateRegistry(folder, { from: 'mysql:x', to }), { code: 'app/bad-url' });
+  await file.close();
 });
