@@ -5,6 +5,7 @@ import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { catalogAt, currentCatalog } from '../plan/index.ts';
 import { buildServer, type OnFailure } from '../serving/index.ts';
+import { toldWrites } from './changed_store.ts';
 import { featureDefiner } from './define.ts';
 import { type DutiesOptions, dutiesOf } from './duties.ts';
 import { explain, TOLD_EVENTS } from './explain.ts';
@@ -36,7 +37,10 @@ export interface ServerSetup extends Omit<DutiesOptions, 'onEnd'> {
 export async function startServer(app: App, options: ServerSetup): Promise<Listening> {
   const outputDir = join(app.config.stateDir, 'output');
   mkdirSync(outputDir, { recursive: true });
-  const streaming = await app.streaming();
+  const opened = await app.streaming();
+  // What this process writes its server need not find out by the age of what it keeps.
+  const online = toldWrites(opened.online, (keys) => server.forgetPages(keys));
+  const streaming = { ...opened, online };
   const duties = dutiesOf(app, streaming, {
     ...options,
     // The server goes on without.

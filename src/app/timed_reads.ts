@@ -2,6 +2,7 @@
 import { Histogram, Registry as PromRegistry } from 'prom-client';
 import type { Clock } from '../base/clock.ts';
 import type { OnlineStore } from '../online/contract.ts';
+import { changedStore } from './changed_store.ts';
 
 const BUCKETS_MS = [
   0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 1000,
@@ -20,8 +21,7 @@ export function timedReads(
     registers: [registry],
   });
   const since = (startedMs: number) => histogram.observe(clock.monotonicMs() - startedMs);
-  const versions = online.versions?.bind(online);
-  const timed: OnlineStore = {
+  const timed = changedStore(online, {
     heads(keys) {
       const startedMs = clock.monotonicMs();
       const heads = online.heads(keys);
@@ -33,15 +33,6 @@ export function timedReads(
       const startedMs = clock.monotonicMs();
       return online.blocks(key, blocks).finally(() => since(startedMs));
     },
-    ...(versions === undefined ? {} : { versions }),
-    compareAndSet: (writes) => online.compareAndSet(writes),
-    fence: () => online.fence(),
-    scan: (view, after) => online.scan(view, after),
-    size: (view) => online.size(view),
-    dropView: (view) => online.dropView(view),
-    getMeta: (name) => online.getMeta(name),
-    putMeta: (name, value) => online.putMeta(name, value),
-    close: () => online.close(),
-  };
+  });
   return { online: timed, text: () => registry.metrics() };
 }

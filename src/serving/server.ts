@@ -5,7 +5,7 @@ import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import type { Clock } from '../base/clock.ts';
 import { SamewiseError } from '../base/errors.ts';
 import type { OfflineStore } from '../offline/contract.ts';
-import type { OnlineStore } from '../online/contract.ts';
+import type { OnlineStore, PageKey } from '../online/contract.ts';
 import type { Registry } from '../registry/contract.ts';
 import { Ask } from './ask.ts';
 import { Bodies } from './bodies.ts';
@@ -56,6 +56,8 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** For whoever runs the server. */
     operation: Operation;
+    /** Has pages that this process has written fetched anew, where they are kept. */
+    forgetPages(keys: readonly PageKey[]): void;
   }
 }
 
@@ -205,6 +207,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   });
   const operation = new Operation(context, app.server, closing);
   app.decorate('operation', operation);
+  app.decorate('forgetPages', (keys) => pages.forget(keys));
   app.addHook('preClose', async () => operation.drainNow());
   await everyRoute(app, bodies, isDraining);
   // Not onResponse: its listeners on every answer cost more than all of the counting.
