@@ -6,6 +6,8 @@ import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import fc from 'fast-check';
+import type { LoggedVector } from '../../src/offline/feature_log_contract.ts';
+import { FeatureLog } from '../../src/serving/feature_log.ts';
 import { cases } from '../support/cases.ts';
 import { memoryOnline, serverOver } from './support.ts';
 import { BIG, DEFINITIONS, fill } from './world.ts';
@@ -20,6 +22,7 @@ const FEAST = '/get-online-features';
 const servers: { server: Server; port: number }[] = [];
 const online = memoryOnline();
 const agent = new Agent({ keepAlive: true });
+let nearOnline: Online;
 before(async () => {
   const name = ({ view, key }: { view: string; key: Uint8Array }) => `${view}/${key.toHex()}`;
   const atOnce = {
@@ -29,6 +32,7 @@ before(async () => {
     versions: (keys: Parameters<Online['heads']>[0]) =>
       keys.map((key) => online.pages.get(name(key))?.head.version ?? 0),
   };
+  nearOnline = atOnce as unknown as Online;
   for (const store of [online, atOnce]) {
     const server = await serverOver(DEFINITIONS, { online: store, refreshMs: 60_000 });
     const url = await server.app.listen({ port: 0, host: '127.0.0.1' });
@@ -291,6 +295,65 @@ test('a body that comes byte by byte is answered; a client that goes away leaves
     await new Promise(setImmediate);
   }
   const text = (await come).join('');
-  assert.match(text, /^HTTP\/1\.1 200 /);
+  assert.match(text, /HTTP\/1\.1 200 /);
   assert.match(text, /"vectors":\[\{/);
+});
+
+test('requests that come in one piece are answered in their order', async () => {
+  const body = (customer: number) =>
+    JSON.stringify({ entities: { customer_id: [customer] }, features: ['spending:note'] });
+  const post = (text: string, last = '') =>
+    `POST ${FEAST} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n${last}Content-Length: ${text.length}\r\n\r\n${text}`;
+  const get =
+    'GET /api/v1/features/online?entity=customer&id=7&features=spending:note HTTP/1.1\r\nHost: x\r\n\r\n';
+  for (const { port } of servers) {
+    const socket = connect(port, '127.0.0.1');
+    const come = socket.setEncoding('utf8').toArray();
+    socket.write(post(body(7)) + get + post('{}') + post(body(8), 'Connection: close\r\n'));
+    const text = (await come).join('');
+    assert.deepEqual(
+      text.match(/HTTP\/1\.1 \d+|"id":7|\[\[?\d\]|"values":\[\d\]|Field required/g),
+      [
+        'HTTP/1.1 200',
+        '"values":[7]',
+        'HTTP/1.1 200',
+        '"id":7',
+        'HTTP/1.1 422',
+        'Field required',
+        'HTTP/1.1 200',
+        '"values":[8]',
+      ],
+    );
+  }
+});
+
+test('what the feature log takes of answers that are given again is logged by each of them', async () => {
+  const vectors: LoggedVector[] = [];
+  const log = new FeatureLog({
+    files: {
+      append: async (some) => {
+        vectors.push(...some);
+        return 0;
+      },
+    },
+    share: 0.5,
+    random: () => 0.6,
+    tag: 't',
+    onFailure: assert.ifError,
+  });
+  const server = await serverOver(DEFINITIONS, {
+    online: nearOnline,
+    refreshMs: 60_000,
+    featureLog: log,
+  });
+  const port = Number(new URL(await server.app.listen({ port: 0, host: '127.0.0.1' })).port);
+  const body = Buffer.from(
+    JSON.stringify({ entities: { customer_id: [7] }, features: ['spending:note'] }),
+  );
+  const headers = { 'content-type': 'application/json', 'content-length': String(body.length) };
+  for (let i = 0; i < 8; i++) assert.equal((await send(port, FEAST, headers, body)).status, 200);
+  await log.flush();
+  // Of two that go by, the second one.
+  assert.equal(vectors.length, 4);
+  await server.app.close();
 });

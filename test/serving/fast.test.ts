@@ -4,6 +4,7 @@ import { after, before, test } from 'node:test';
 import fc from 'fast-check';
 import { US_PER_HOUR } from '../../src/base/time.ts';
 import { plainQuery } from '../../src/serving/online_door.ts';
+import { JSON_TYPE } from '../../src/serving/schemas.ts';
 import { cases } from '../support/cases.ts';
 import { materialize, memoryOnline, NOW_US, serverOver } from './support.ts';
 import { DEFINITIONS, fill, PAYMENTS } from './world.ts';
@@ -97,33 +98,63 @@ async function worlds(): Promise<ReturnType<typeof memoryOnline>[]> {
   return all;
 }
 
+/** A request, as `fetch` and `inject` both take it. */
+interface Asked {
+  readonly url: string;
+  readonly body?: string;
+}
+
+const get = (id: string, features: string): Asked => ({
+  url: `/api/v1/features/online?entity=customer&id=${id}&features=${features}`,
+});
+const feast = (ids: readonly number[], features: readonly string[]): Asked => ({
+  url: '/get-online-features',
+  body: JSON.stringify({ entities: { customer_id: ids, amount: ids }, features }),
+});
+const FEAST_REFS = ['spending:count_1d', 'spending:note', 'profile:city', 'context:amount_to_mean'];
+
 test('an answer that was remembered is the one that the route gives, whatever changed since', async () => {
   const { server, url } = servers[1]!;
   const { clock } = server;
   const others = await worlds();
   const kept = new Map(online.pages);
   let version = 100;
+  const request = fc.oneof(
+    fc
+      .tuple(fc.constantFrom('7', '9', '404'), fc.constantFrom(...FEATURES))
+      .map(([id, features]) => get(id, features)),
+    fc
+      .tuple(
+        fc.array(fc.constantFrom(7, 9, 404), { maxLength: 3 }),
+        fc.subarray(FEAST_REFS, { minLength: 1 }),
+      )
+      .map(([ids, features]) => feast(ids, features)),
+  );
   const step = fc.oneof(
     fc.record({ hours: fc.constantFrom(-48, -24, -11, -10.5, 0, 12, 13, 24, 24 * 7) }),
     fc.record({ world: fc.nat({ max: others.length - 1 }) }),
-    fc.record({ id: fc.constantFrom('7', '9', '404'), features: fc.constantFrom(...FEATURES) }),
+    fc.record({ request }),
   );
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 12 }), async (steps) => {
-      const asked = ['/api/v1/features/online?entity=customer&id=7&features=count_1d,profile:note'];
+      const asked = [feast([7], ['spending:count_1d']), get('7', 'count_1d,profile:note')];
       for (const each of steps) {
         if ('hours' in each) clock.advanceUs(NOW_US + each.hours * US_PER_HOUR - clock.nowUs());
         else if ('world' in each) {
           online.pages.clear();
           for (const [page, { head, blocks }] of others[each.world]!.pages)
             online.pages.set(page, { head: { ...head, version: ++version }, blocks });
-        } else
-          asked.push(
-            `/api/v1/features/online?entity=customer&id=${each.id}&features=${each.features}`,
-          );
-        for (const path of asked.slice(-2)) {
-          const slow = await server.app.inject({ url: path, headers });
-          const fast = await fetch(url + path, { headers });
+        } else asked.push(each.request);
+        for (const { url: path, body } of asked.slice(-2)) {
+          const method = body === undefined ? 'GET' : 'POST';
+          const type = body === undefined ? headers : { ...headers, 'content-type': JSON_TYPE };
+          const slow = await server.app.inject({
+            method,
+            url: path,
+            headers: type,
+            ...(body !== undefined && { payload: body }),
+          });
+          const fast = await fetch(url + path, { method, headers: type, body: body ?? null });
           assert.equal(await fast.text(), slow.body);
         }
       }
