@@ -14,6 +14,7 @@ import { cannotListen, type Listening } from './listening.ts';
 import { materializer } from './materializer.ts';
 import type { App } from './open.ts';
 import { eventPusher } from './push_events.ts';
+import { registryMetrics } from './registry_metrics.ts';
 import { timedReads } from './timed_reads.ts';
 
 export interface ServerSetup extends Omit<DutiesOptions, 'onEnd'> {
@@ -51,12 +52,14 @@ export async function startServer(app: App, options: ServerSetup): Promise<Liste
     options.onFailure(error, { method: 'feature log', url: '' }),
   );
   const materializing = materializer(app);
+  const registered = registryMetrics(app.registry);
   const server = await buildServer({
     registry: app.registry,
     online: reads.online,
     moreMetrics: async () =>
       (await reads.text()) +
       (await app.coldTier.metrics()) +
+      (await registered()) +
       (options.tellsNoDuties === true ? '' : await duties.metrics()) +
       ((await featureLog?.metrics()) ?? ''),
     allMetrics: options.allMetrics,

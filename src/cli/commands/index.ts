@@ -13,6 +13,7 @@ import { apply, plan } from './plan.ts';
 import { prove } from './prove.ts';
 import { push } from './push.ts';
 import { reconcile } from './reconcile.ts';
+import { registry } from './registry.ts';
 import { retire } from './retire.ts';
 import { serve } from './serve.ts';
 import { status, stream } from './stream.ts';
@@ -40,6 +41,7 @@ export const COMMANDS: readonly ((program: Command) => void)[] = [
   features,
   jobs,
   retire,
+  registry,
   capacity,
   design,
   doctor,
