@@ -31,7 +31,8 @@ export function wholeBody(
   };
   const onEnd = () => then(chunks === null ? (only ?? NOTHING) : Buffer.concat(chunks), null);
   body.on('data', onData);
-  body.once('end', onEnd);
-  body.once('close', done);
-  body.once('error', () => {});
+  // None of these comes twice, and to be called once only costs more.
+  body.on('end', onEnd);
+  body.on('close', done);
+  body.on('error', () => {});
 }

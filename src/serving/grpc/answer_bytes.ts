@@ -92,17 +92,17 @@ export function answerBytes(
   writer.sint64(ANSWER.atUs, atUs);
   writer.uint32(ANSWER.rows, rows);
   const times = eventTimes ? new SharedTimes(vectors) : null;
+  // As most answers are, and then nobody need look at each value.
+  const whole = vectors.areWhole();
   for (let i = 0; i < outputs.length; i++) {
     const output = outputs[i]!;
     const start = writer.begin(ANSWER.columns);
     writer.raw(heads[i]!);
-    if (rows === 1) writeItems(writer, dtypes[i]!, [vectors.value(0, output)]);
-    else {
-      const values = new Array<Scalar | null>(rows);
-      for (let row = 0; row < rows; row++) values[row] = vectors.value(row, output);
-      writeItems(writer, dtypes[i]!, values);
-    }
-    writeStatuses(writer, vectors, output);
+    const values = new Array<Scalar | null>(rows);
+    for (let row = 0; row < rows; row++)
+      values[row] = whole ? vectors.stored(row, output) : vectors.value(row, output);
+    writeItems(writer, dtypes[i]!, values);
+    if (!whole) writeStatuses(writer, vectors, output);
     if (times !== null) writer.uint32(COLUMN.eventTimes, times.numberOf(output));
     writer.end(start);
   }

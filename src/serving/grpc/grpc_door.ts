@@ -51,7 +51,7 @@ export function grpcDoor(
       sendTogether(() => {
         if (isGone()) return;
         stream.respond(head, WITH_TRAILERS);
-        stream.once('wantTrailers', () => stream.sendTrailers(OK));
+        stream.on('wantTrailers', sendOk);
         stream.end(bytes);
       });
     };
@@ -93,6 +93,10 @@ export function grpcDoor(
 
 const WITH_TRAILERS = { waitForTrailers: true };
 const OK = { 'grpc-status': '0' };
+
+function sendOk(this: ServerHttp2Stream): void {
+  this.sendTrailers(OK);
+}
 
 function tooLong(maxBytes: number): ConnectError {
   return new ConnectError(

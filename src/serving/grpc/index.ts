@@ -80,7 +80,7 @@ export function serveHttp2(
     }
     use.calls++;
     use.idle = false;
-    stream.once('close', () => use.calls--);
+    stream.on('close', () => use.calls--);
     if (headers[':path'] !== ONLINE_CALL || !door(stream, headers))
       toRequest!.call(http2, stream, headers, ...rest);
   });
