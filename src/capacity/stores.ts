@@ -66,11 +66,11 @@ function even(bytes: number): number {
   return bytes + (bytes & 1);
 }
 
-/** Of Redis 7 with jemalloc: what one string costs besides its own bytes. */
+/** Of Redis 7 with jemalloc: an entry of a table, its bucket (the table has between one and two for each entry), an object, a table. */
 const REDIS_ENTRY = 24;
-const REDIS_OBJECT = 16;
-/** A bucket's pointer; the table of buckets is between once and twice as large as it need be. */
 const REDIS_BUCKET = 8 * 1.5;
+const REDIS_OBJECT = 16;
+const REDIS_TABLE = 64;
 
 /** Bytes that jemalloc takes for an allocation: its size classes are four a doubling. */
 export function jemallocBytes(bytes: number): number {
@@ -83,11 +83,6 @@ export function jemallocBytes(bytes: number): number {
 /** A string with its length and its end, as Redis allocates it. */
 function redisText(bytes: number): number {
   return jemallocBytes((bytes < 32 ? 1 : bytes < 256 ? 3 : bytes < 65_536 ? 5 : 9) + bytes + 1);
-}
-
-/** A page under a key: one string under another. */
-export function redisString(key: number, value: number): number {
-  return REDIS_ENTRY + REDIS_BUCKET + redisText(key) + REDIS_OBJECT + redisText(value);
 }
 
 /** Of DynamoDB: what it bills for an item besides names and values. */
@@ -106,13 +101,22 @@ export function dynamodbItem(keyBytes: number, bytes: number): number {
   return DYNAMODB_ITEM + DYNAMODB_ATTRIBUTES + 8 + keyBytes + bytes;
 }
 
-/** Keys in Redis: the view's id, the entity key and, of a block, its number (see online/redis.ts). */
-const REDIS_KEY = 24;
+/** Names in Redis: namespace, view and bucket, then the entity key in base64; blocks are fields of a hash (see online/redis_keys.ts). */
+const REDIS_NAME = 18;
 const REDIS_VERSION = 8;
 
-export const redisBytes: BytesOfKey = (keyBytes, key) =>
-  pagesOf(
-    key,
-    (bytes) => redisString(REDIS_KEY + keyBytes, bytes + REDIS_VERSION),
-    (bytes) => redisString(REDIS_KEY + 5 + keyBytes, bytes),
+export const redisBytes: BytesOfKey = (keyBytes, { headBytes, blockBytes, blocksEach }) => {
+  const name = REDIS_NAME + Math.ceil((keyBytes * 4) / 3);
+  const entry = jemallocBytes(REDIS_ENTRY) + REDIS_BUCKET + jemallocBytes(REDIS_OBJECT);
+  const head = entry + redisText(name) + redisText(headBytes + REDIS_VERSION);
+  if (blockBytes.length === 0) return head;
+  const fields = blockBytes.reduce((sum, bytes) => sum + redisText(bytes), 0);
+  const each = jemallocBytes(REDIS_ENTRY) + REDIS_BUCKET + redisText(4);
+  return (
+    head +
+    entry +
+    redisText(name + 1) +
+    REDIS_TABLE +
+    blocksEach * (fields + each * blockBytes.length)
   );
+};
