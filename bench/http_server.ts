@@ -1,9 +1,10 @@
 /**
- * The two servers that bench/http.ts compares: `samewise <folder>` reads features from LMDB, `bare <folder>` answers with
- * the constant in `<folder>/constant`. Each prints its port when it listens.
+ * The servers that bench/http.ts and bench/grpc.ts compare: `samewise <folder>` reads features from LMDB, `bare <folder>` answers
+ * with the constant in `<folder>/constant`, `bare-grpc <folder>` does so over node:http2, as gRPC. Each prints its port when it listens.
  */
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { createServer as createHttp2Server, type ServerHttp2Stream } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { systemClock } from '../src/base/clock.ts';
 import { US_PER_DAY, US_PER_HOUR } from '../src/base/time.ts';
@@ -122,6 +123,21 @@ async function listen(): Promise<number> {
       response.setHeader('content-type', 'application/json; charset=utf-8');
       response.setHeader('content-length', length);
       response.end(text);
+    });
+    await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+    return (server.address() as AddressInfo).port;
+  }
+  if (kind === 'bare-grpc') {
+    const constant = readFileSync(`${folder}/constant`);
+    const server = createHttp2Server();
+    server.on('stream', (stream: ServerHttp2Stream) => {
+      stream.on('error', () => {});
+      stream.once('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+      stream.resume();
+      stream.once('end', () => {
+        stream.respond({ 'content-type': 'application/grpc+proto' }, { waitForTrailers: true });
+        stream.end(constant);
+      });
     });
     await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
     return (server.address() as AddressInfo).port;
