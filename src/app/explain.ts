@@ -22,7 +22,7 @@ import {
 import { catalogAt, currentCatalog, registeredAt } from '../plan/index.ts';
 import type { Registered } from '../registry/contract.ts';
 import type { ServiceLevel } from '../registry/health_contract.ts';
-import { compileMembers, requestRow } from '../serving/index.ts';
+import { compileMembers, requestRow, type ServiceProgram } from '../serving/index.ts';
 import { keptPromise } from '../serving/kept_promise.ts';
 import { computedStatus, storedSource, storedStatus } from '../serving/stand_in.ts';
 import type { Batch } from '../types/batch.ts';
@@ -38,7 +38,7 @@ import {
   explainLookup,
   type LookupToExplain,
 } from './explain_lookup.ts';
-import { fromText } from './get.ts';
+import { typedRow } from './get.ts';
 import type { App } from './open.ts';
 
 /** Events that are told of each feature unless said otherwise. */
@@ -100,10 +100,43 @@ export interface Explanation {
  * what is wrong with `given`, and as `explainLookup` does.
  */
 export async function explain(app: App, request: ExplainRequest): Promise<Explanation> {
+  return explainServed(app, request, (program, asked) =>
+    requestRow(program, forOutput(program, asked, request.given), 'inputs'),
+  );
+}
+
+/** Explains a feature as it would be served, of key columns and request data as a command line has them. Throws as `explain`. */
+export async function explainTexts(
+  app: App,
+  texts: Readonly<Record<string, string>>,
+  request: Omit<ExplainRequest, 'given'>,
+): Promise<Explanation> {
+  return explainServed(app, request, (program, asked) =>
+    typedRow(program, forOutput(program, asked, texts)),
+  );
+}
+
+/** What is given for all of a service's outputs does for one of them, which may need less. */
+function forOutput<T>(
+  { inputs }: ServiceProgram,
+  asked: ReadonlySet<string>,
+  given: Readonly<Record<string, T>>,
+): Record<string, T> {
+  const isOthers = (name: string) => asked.has(name) && !inputs.some((one) => one.name === name);
+  return Object.fromEntries(Object.entries(given).filter(([name]) => !isOthers(name)));
+}
+
+async function explainServed(
+  app: App,
+  request: Omit<ExplainRequest, 'given'>,
+  rowOf: (program: ServiceProgram, asked: ReadonlySet<string>) => readonly (Scalar | null)[],
+): Promise<Explanation> {
   const registered = await app.registry.load();
-  const { catalog, member, service } = memberOf(registered, request);
+  const { catalog, member, service, members } = memberOf(registered, request);
   const program = compileMembers(catalog, [member], request.feature);
-  const row = requestRow(program, request.given, 'inputs');
+  const { keyColumns, requestColumns } = planService(catalog, members);
+  const asked = new Set([...keyColumns, ...requestColumns].map(({ name }) => name));
+  const row = rowOf(program, asked);
   const columns = program.inputs.map(({ name, dtype }, i) => [name, columnOf(dtype, [row[i]!])]);
   const atUs = request.atUs ?? app.clock.nowUs();
   return new Explaining(app, registered, request).run({
@@ -116,21 +149,6 @@ export async function explain(app: App, request: ExplainRequest): Promise<Explan
     positions: null,
     written: null,
   });
-}
-
-/** Explains a feature as it would be served, of key columns and request data as a command line has them. Throws as `explain`. */
-export async function explainTexts(
-  app: App,
-  texts: Readonly<Record<string, string>>,
-  request: Omit<ExplainRequest, 'given'>,
-): Promise<Explanation> {
-  const { catalog, member } = memberOf(await app.registry.load(), request);
-  const { inputs } = compileMembers(catalog, [member]);
-  const given = Object.entries(texts).map(([name, text]) => {
-    const dtype = inputs.find((field) => field.name === name)?.dtype;
-    return [name, dtype === undefined ? text : fromText(text, dtype)];
-  });
-  return explain(app, { ...request, given: Object.fromEntries(given) });
 }
 
 /**
@@ -177,13 +195,15 @@ function memberOf(
 ) {
   if (service === null) {
     const catalog = currentCatalog(registered);
-    return { catalog, member: membersFor(catalog, [feature])[0]!, service: null };
+    const members = membersFor(catalog, [feature]);
+    return { catalog, member: members[0]!, members, service: null };
   }
   const ref = { kind: 'featureService', ...versionedName(service) } as const;
   const { name, version } = registeredAt(registered, ref);
   const catalog = catalogAt(registered, ref);
   const { members } = catalog.featureServices[name]!;
-  return { catalog, member: findMember(catalog, members, feature), service: { name, version } };
+  const member = findMember(catalog, members, feature);
+  return { catalog, member, members, service: { name, version } };
 }
 
 /** The member that puts a feature out under this name, with that feature alone. */

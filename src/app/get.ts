@@ -1,7 +1,8 @@
 /** One entity's vector, read without a server. */
+import { SamewiseError } from '../base/errors.ts';
 import { formatInstant } from '../base/time.ts';
 import type { Status } from '../model/index.ts';
-import { compileMembers, requestRow, VectorReader } from '../serving/index.ts';
+import { compileMembers, requestRow, type ServiceProgram, VectorReader } from '../serving/index.ts';
 import { Staleness } from '../serving/staleness.ts';
 import type { Dtype } from '../types/dtype.ts';
 import type { Scalar } from '../types/scalar.ts';
@@ -34,12 +35,7 @@ export async function getVector(
   const registered = await app.registry.load();
   const { catalog, members } = ask(registered, what);
   const program = compileMembers(catalog, members, what);
-  const typed = Object.fromEntries(
-    Object.entries(given).map(([name, text]) => {
-      const dtype = program.inputs.find((field) => field.name === name)?.dtype;
-      return [name, dtype === undefined ? text : fromText(text, dtype)];
-    }),
-  );
+  const row = typedRow(program, given);
   const atUs = time.atUs ?? app.clock.nowUs();
   const reader = new VectorReader(
     app.online,
@@ -49,7 +45,7 @@ export async function getVector(
   const readUs = time.through ? atUs + 1 : atUs;
   const levels = await app.registry.serviceLevels();
   const stale = new Staleness(registered, levels, app.clock.nowUs()).ofRead(program, readUs);
-  const reading = reader.begin(program, [requestRow(program, typed, 'entity')], readUs, [], stale);
+  const reading = reader.begin(program, [row], readUs, [], stale);
   await reading.read(0, 1);
   const vectors = reading.end();
   return {
@@ -64,8 +60,33 @@ export async function getVector(
   };
 }
 
+/** What a command line gives, by name. Throws as `requestRow`, and names what was typed. */
+export function typedRow(
+  program: ServiceProgram,
+  texts: Readonly<Record<string, string>>,
+): (Scalar | null)[] {
+  const typed = Object.fromEntries(
+    Object.entries(texts).map(([name, text]) => {
+      const dtype = program.inputs.find((field) => field.name === name)?.dtype;
+      return [name, dtype === undefined ? text : fromText(text, dtype)];
+    }),
+  );
+  try {
+    return requestRow(program, typed, '');
+  } catch (error) {
+    if (!(error instanceof SamewiseError) || error.where.field === undefined) throw error;
+    const name = String(error.where.field).slice(1);
+    const isRequest = program.plan.requestColumns.some((column) => column.name === name);
+    throw new SamewiseError(error.code, error.message, {
+      where: { ...error.where, field: `${isRequest ? '--request' : '--key'} ${name}` },
+      hint: error.hint,
+      cause: error,
+    });
+  }
+}
+
 /** What a command line's text stands for: numbers, booleans and lists are read as JSON, everything else is itself. */
-export function fromText(text: string, dtype: Dtype): unknown {
+function fromText(text: string, dtype: Dtype): unknown {
   if (text === 'null') return null;
   switch (dtype.kind) {
     case 'bool':

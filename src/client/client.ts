@@ -1,13 +1,13 @@
-/** Asking a server: one request for one read, tried again where that is safe and time is left. */
+/** Asking a server: one request for one call, tried again where that is safe and time is left. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import pRetry from 'p-retry';
 import { systemClock } from '../base/clock.ts';
 import { SamewiseError } from '../base/errors.ts';
 import { parseExactJson } from '../base/exact_json.ts';
 import { formatInstant, type InstantUs } from '../base/time.ts';
-import type { FeatureServiceHandle } from '../dsl/index.ts';
-import { answersOf, planOf, requestText } from './plan.ts';
-import type { Answer, Request } from './types.ts';
+import { definitionOf, type FeatureServiceHandle, type SourceHandle } from '../dsl/index.ts';
+import { answersOf, eventsText, explainedOf, inputsText, planOf, requestText } from './plan.ts';
+import type { Answer, Explained, Pushed, PushedEvent, Request, Values } from './types.ts';
 
 export interface ClientOptions {
   /**
@@ -28,7 +28,24 @@ export interface ReadOptions {
   readonly deadlineMs?: number;
 }
 
-/** All methods reject with a `SamewiseError`: what the server says, or `client/…`. Reads change nothing, so they are tried again. */
+export interface PushOptions {
+  /** Answer when the events cannot be lost, or when reads see them. Default: as the source says. */
+  readonly wait?: 'durable' | 'applied';
+  /** Default: 35,000, which is longer than the server waits for events to be applied. */
+  readonly deadlineMs?: number;
+}
+
+export interface ExplainOptions extends ReadOptions {
+  /** How many of the events that counted are told of each feature. Default: 20. */
+  readonly events?: number;
+  /** Default: 60,000, as history is scanned. */
+  readonly deadlineMs?: number;
+}
+
+/**
+ * All methods reject with a `SamewiseError`: what the server says, or `client/…`. Reads change nothing, and an event that is pushed again is
+ * the same event, so all of them are tried again.
+ */
 export interface Client {
   /** The features of one entity. */
   get<S extends FeatureServiceHandle>(
@@ -42,28 +59,71 @@ export interface Client {
     entities: readonly Request<S>[],
     options?: ReadOptions,
   ): Promise<Answer<S>[]>;
+  /** Sends events of a source: all of them are taken, or none. */
+  push<S extends SourceHandle<any, any>>(
+    source: S,
+    events: readonly PushedEvent<S>[],
+    options?: PushOptions,
+  ): Promise<Pushed>;
+  /** Why a feature of a service has its value, for people: history is scanned for it. */
+  explain<S extends FeatureServiceHandle, P extends keyof Values<S> & string>(
+    service: S,
+    output: P,
+    entity: Request<S>,
+    options?: ExplainOptions,
+  ): Promise<Explained<Values<S>[P]>>;
 }
 
 const DEADLINE_MS = 1_000;
+const PUSH_MS = 35_000;
+const EXPLAIN_MS = 60_000;
 /** What an answer that was sent at the deadline may take on its way. */
 const WAY_MS = 250;
 const FIRST_PAUSE_MS = 20;
 
 /** A client of the server at a URL. It holds no connection of its own: the platform keeps a pool of them. */
 export function connect(url: string, options: ClientOptions = {}): Client {
+  const ask = (path: string, body: string | null, deadlineMs: number) =>
+    request(`${url.replace(/\/$/, '')}/api/v1/${path}`, body, deadlineMs, options.headers ?? {});
   const getMany: Client['getMany'] = async (service, entities, read = {}) => {
     if (entities.length === 0) return [];
     const plan = planOf(service);
     const { at, through } = read;
     const text = requestText(plan, entities, { at: timeText(at), through });
     const deadlineMs = read.deadlineMs ?? options.deadlineMs ?? DEADLINE_MS;
-    const address = `${url.replace(/\/$/, '')}/api/v1/services/${encodeURIComponent(plan.name)}/vectors`;
-    const answer = await post(address, text, deadlineMs, options.headers ?? {});
+    const answer = await ask(`services/${encodeURIComponent(plan.name)}/vectors`, text, deadlineMs);
     return answersOf(plan, answer as Parameters<typeof answersOf>[1]) as Answer<typeof service>[];
   };
   return {
     getMany,
     get: async (service, entity, read) => (await getMany(service, [entity], read))[0]!,
+    push: async (source, events, { wait, deadlineMs = PUSH_MS } = {}) => {
+      const text = eventsText(source, events);
+      const { name } = definitionOf(source);
+      const query = wait === undefined ? '' : `?wait=${wait}`;
+      const path = `events/${encodeURIComponent(name)}${query}`;
+      return (await ask(path, text, deadlineMs)) as Pushed;
+    },
+    explain: async (service, output, entity, read = {}) => {
+      const plan = planOf(service);
+      if (!plan.outputs.some(({ name }) => name === output))
+        throw new SamewiseError('client/unknown-output', `${plan.name} has no output ${output}`, {
+          where: { service: plan.name, field: output },
+          hint: `there are ${plan.outputs.map(({ name }) => name).join(', ')}`,
+        });
+      const { at, through, events, deadlineMs = EXPLAIN_MS } = read;
+      const asked = {
+        service: plan.name,
+        feature: output,
+        inputs: inputsText(plan, entity, ''),
+        at: timeText(at),
+        through: through && 'true',
+        events: events?.toString(),
+      };
+      const given = Object.entries(asked).filter(([, text]) => text) as [string, string][];
+      const told = await ask(`explain?${new URLSearchParams(given)}`, null, deadlineMs);
+      return explainedOf(plan, output, told as Parameters<typeof explainedOf>[2]);
+    },
   };
 }
 
@@ -82,9 +142,10 @@ class Passing extends Error {
   }
 }
 
-async function post(
+/** Posts a body, or, without one, gets what is at the address. */
+async function request(
   url: string,
-  body: string,
+  body: string | null,
   deadlineMs: number,
   headers: Readonly<Record<string, string>>,
 ): Promise<unknown> {
@@ -93,11 +154,11 @@ async function post(
   const leftMs = () => Math.max(0, Math.ceil(endMs - systemClock.monotonicMs()));
   const attempt = async () => {
     const response = await fetch(url, {
-      method: 'POST',
+      method: body === null ? 'GET' : 'POST',
       body,
       headers: {
         ...headers,
-        'content-type': 'application/json',
+        ...(body !== null && { 'content-type': 'application/json' }),
         'x-deadline-ms': String(Math.max(1, leftMs())),
       },
       signal: AbortSignal.timeout(leftMs() + WAY_MS),

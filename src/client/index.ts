@@ -8,5 +8,22 @@
  *     values.avg_amount_7d; // number | null
  */
 export { SamewiseError } from '../base/errors.ts';
-export { type Client, type ClientOptions, connect, type ReadOptions } from './client.ts';
-export type { Answer, Answered, Request, ValueStatus, Values } from './types.ts';
+export {
+  type Client,
+  type ClientOptions,
+  connect,
+  type ExplainOptions,
+  type PushOptions,
+  type ReadOptions,
+} from './client.ts';
+export type {
+  Answer,
+  Answered,
+  Explained,
+  ExplainedPart,
+  Pushed,
+  PushedEvent,
+  Request,
+  ValueStatus,
+  Values,
+} from './types.ts';

@@ -1,12 +1,17 @@
 /** What a service's definitions say of its requests and answers, worked out once for each. */
 import { assert, SamewiseError } from '../base/errors.ts';
 import { parseInstant } from '../base/time.ts';
-import { collect, definitionOf, type FeatureServiceHandle } from '../dsl/index.ts';
+import {
+  collect,
+  definitionOf,
+  type FeatureServiceHandle,
+  type SourceHandle,
+} from '../dsl/index.ts';
 import { catalogOf, planService } from '../model/index.ts';
 import type { Schema } from '../types/batch.ts';
 import { scalarFromJson } from '../types/json.ts';
 import { coerce, type Scalar, scalarToJsonText } from '../types/scalar.ts';
-import type { Answer } from './types.ts';
+import type { Answer, Explained } from './types.ts';
 
 /** What is needed of a service to ask it. */
 export interface ServicePlan {
@@ -31,37 +36,83 @@ export function planOf(service: FeatureServiceHandle): ServicePlan {
   return plan;
 }
 
+type Fields = Readonly<Record<string, unknown>>;
+
 /**
  * A request of several entities as JSON text, int64 with all its digits. Throws `client/missing-field`,
  * `client/unknown-field`, and `types/…` for a value of another type, each with the entity's place.
  */
-export function requestText(
-  { name, inputs }: ServicePlan,
-  entities: readonly Readonly<Record<string, unknown>>[],
-  more: Readonly<Record<string, unknown>>,
+export function requestText(plan: ServicePlan, entities: readonly Fields[], more: Fields): string {
+  const texts = entities.map((entity, i) => inputsText(plan, entity, `[${i}].`));
+  return `${JSON.stringify({ ...more, full: true }).slice(0, -1)},"entities":[${texts.join()}]}`;
+}
+
+/** What a service is asked with for one entity, as a JSON object. Throws as `requestText`; `at` begins the names of places. */
+export function inputsText({ name, inputs }: ServicePlan, entity: Fields, at: string): string {
+  return objectText(entity, inputs, {
+    asked: `${name} is asked with`,
+    where: { service: name },
+    at,
+  });
+}
+
+/** Events of a source as JSON text. Throws as `requestText`. */
+export function eventsText(source: SourceHandle<any, any>, events: readonly Fields[]): string {
+  const { name, columns } = definitionOf(source);
+  const texts = events.map(({ __op = 'upsert', ...event }, i) => {
+    const isRetract = __op === 'retract';
+    // To take an event away it need not be whole; the server knows what is needed.
+    const fields = columns.filter((field) => !isRetract || event[field.name] !== undefined);
+    const asked = `an event of ${name} has`;
+    const text = objectText(event, fields, { asked, where: { source: name }, at: `[${i}].` });
+    if (!isRetract) return text;
+    return text === '{}' ? '{"__op":"retract"}' : `${text.slice(0, -1)},"__op":"retract"}`;
+  });
+  return `[${texts.join()}]`;
+}
+
+function objectText(
+  given: Fields,
+  fields: Schema,
+  { asked, where, at }: { asked: string; where: Readonly<Record<string, string>>; at: string },
 ): string {
-  const texts = entities.map((entity, i) => {
-    const fields = inputs.map(({ name: column, dtype }) => {
-      const where = { service: name, field: `[${i}].${column}` };
-      const value = entity[column];
-      if (value === undefined) {
-        throw new SamewiseError('client/missing-field', `${name} is asked with ${column}`, {
-          where,
-          hint: `give ${column} for every entity, or null where it is not known`,
-        });
-      }
-      return `${JSON.stringify(column)}:${scalarToJsonText(coerce(value, dtype, where), dtype)}`;
-    });
-    const stray = Object.keys(entity).find((key) => !inputs.some((field) => field.name === key));
-    if (stray !== undefined) {
-      throw new SamewiseError('client/unknown-field', `${name} is not asked with ${stray}`, {
-        where: { service: name, field: `[${i}].${stray}` },
-        hint: `it is asked with ${inputs.map((field) => field.name).join(', ')}`,
+  const texts = fields.map(({ name, dtype }) => {
+    const place = { ...where, field: `${at}${name}` };
+    const value = given[name];
+    if (value === undefined) {
+      throw new SamewiseError('client/missing-field', `${asked} ${name}`, {
+        where: place,
+        hint: `give ${name}, or null where it is not known`,
       });
     }
-    return `{${fields.join()}}`;
+    return `${JSON.stringify(name)}:${scalarToJsonText(coerce(value, dtype, place), dtype)}`;
   });
-  return `${JSON.stringify({ ...more, full: true }).slice(0, -1)},"entities":[${texts.join()}]}`;
+  const stray = Object.keys(given).find((key) => !fields.some((field) => field.name === key));
+  if (stray !== undefined) {
+    throw new SamewiseError('client/unknown-field', `${asked} no ${stray}`, {
+      where: { ...where, field: `${at}${stray}` },
+      hint: `there are ${fields.map((field) => field.name).join(', ')}`,
+    });
+  }
+  return `{${texts.join()}}`;
+}
+
+/** The explanation out of a parsed body, its values in the type of the output. Throws `client/definitions-differ`. */
+export function explainedOf(
+  { name, outputs }: ServicePlan,
+  output: string,
+  told: Explained<unknown> & { readonly service: { readonly version: number } },
+): Explained<any> {
+  const { dtype } = outputs.find((one) => one.name === output)!;
+  const read = (value: unknown) => {
+    try {
+      return scalarFromJson(value, dtype, {});
+    } catch (error) {
+      assert(error instanceof SamewiseError, 'values are read by coded rules');
+      throw differ(name, told.service.version, `${output}: ${error.message}`);
+    }
+  };
+  return { ...told, value: read(told.value), recomputed: read(told.recomputed) };
 }
 
 /** What the server sends. */

@@ -1,5 +1,5 @@
 /** The types of what goes in and comes out, from the definitions of a service. */
-import type { FeatureServiceHandle } from '../dsl/index.ts';
+import type { FeatureServiceHandle, SourceHandle } from '../dsl/index.ts';
 import type { Plain } from '../expr/index.ts';
 import type {
   BoolType,
@@ -57,4 +57,48 @@ export interface Answer<S> {
   readonly partial: boolean;
   /** Features made from pages that are further behind than they promise. */
   readonly stale: readonly string[];
+}
+
+/** The columns of a source's event; null: not known. */
+type Columns<S> =
+  S extends SourceHandle<any, infer C>
+    ? { readonly [P in keyof C]: C[P] extends Dtype ? Plain<C[P]> | null : unknown }
+    : never;
+
+/** An event of a source: all of its columns, or, to take one away, those that say which. */
+export type PushedEvent<S> =
+  | (Columns<S> & { readonly __op?: 'upsert' })
+  | (Partial<Columns<S>> & { readonly __op: 'retract' });
+
+/** What became of events that were pushed. */
+export interface Pushed {
+  readonly source: string;
+  readonly rows: number;
+  /** `durable`: they cannot be lost, and will be applied. `applied`: reads see them. */
+  readonly state: 'durable' | 'applied';
+}
+
+/** Why a feature has its value. Of all that the server tells, what is the same for every feature; docs/serving.md has the rest. */
+export interface Explained<V> {
+  /** `view:feature`. */
+  readonly feature: string;
+  /** Events strictly before this counted. ISO 8601. */
+  readonly at: string;
+  /** As it is served. */
+  readonly value: V;
+  readonly status: ValueStatus;
+  /** As history says. */
+  readonly recomputed: V;
+  /** Whether they are the same bits. */
+  readonly agrees: boolean;
+  /** Each feature that was read of a page: definition, window, events that counted, page and history. */
+  readonly lookups: readonly ExplainedPart[];
+  /** Each feature that was computed of these, with its expression and inputs. */
+  readonly computations: readonly ExplainedPart[];
+}
+
+/** Named as the server names it; a whole number beyond 2^53 is a bigint. */
+export interface ExplainedPart {
+  readonly feature: string;
+  readonly [told: string]: unknown;
 }

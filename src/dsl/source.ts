@@ -67,8 +67,12 @@ export interface SourceOptions<C extends Columns, L extends Lookups = Record<nev
   readonly stream?: StreamLocation;
 }
 
-export interface SourceHandle<C extends Columns> extends Handle<Source> {
+export interface SourceHandle<C extends Columns, Own extends Columns = Columns>
+  extends Handle<Source> {
+  /** Those that features, keys and filters use: with what look-ups give. */
   readonly columns: C;
+  /** Those of the events themselves. */
+  readonly own: Own;
 }
 
 /**
@@ -83,7 +87,7 @@ export interface SourceHandle<C extends Columns> extends Handle<Source> {
  */
 export function source<C extends Columns, L extends Lookups = Record<never, never>>(
   options: SourceOptions<C, L>,
-): SourceHandle<C & LookedUp<L>> {
+): SourceHandle<C & LookedUp<L>, C> {
   const lookedUp = Object.entries(options.lookups ?? {}).map(([name, ref]) =>
     inContext({ source: options.name, field: `lookups.${name}` }, () => lookupOf(name, ref)),
   );
@@ -106,7 +110,7 @@ export function source<C extends Columns, L extends Lookups = Record<never, neve
     ...Object.fromEntries(lookedUp.map(({ lookup: { name, dtype } }) => [name, dtype])),
   } as C & LookedUp<L>;
   const needs = lookedUp.map(({ needs }) => needs);
-  return handle({ columns }, definition, needs);
+  return handle({ columns, own: options.columns }, definition, needs);
 }
 
 export interface FilesOptions {

@@ -127,13 +127,23 @@ test('a feature is explained by its events, and online and history agree', async
       const vector = await getVector(app, 'fraud', texts, time);
       for (const { name, value, dtype } of vector.features) {
         const request = { ...asked, service: 'fraud', feature: name, ...time };
-        const needed = ['to_mean'].includes(name) ? texts : { customer_id: '1' };
-        const told: Explanation = await explainTexts(app, needed, request);
+        // What other outputs need may be given, too.
+        const told: Explanation = await explainTexts(app, texts, request);
         assert.equal(JSON.stringify(told.value), scalarToJsonText(value, dtype), name);
         assert.equal(told.agrees, true, name);
       }
     }
     assert.ok(catalog.featureServices.fraud);
+    const request = { ...asked, service: 'fraud', feature: 'to_mean' };
+    for (const [given, field] of [
+      [{ amount: '25' }, '--key customer_id'],
+      [{ customer_id: '1' }, '--request amount'],
+      [{ ...texts, prize: '1' }, '--key prize'],
+    ] as const)
+      await assert.rejects(explainTexts(app, given, request), (error: any) => {
+        assert.equal(error.where.field, field);
+        return true;
+      });
   });
 
   await t.test('an entity that nobody knows', async () => {
