@@ -21,7 +21,11 @@ import {
 } from '../src/dsl/index.ts';
 import { type Catalog, catalogOf, compileView, type Definition } from '../src/model/index.ts';
 import { applyPlan, catalogAt, currentCatalog, preparePlan } from '../src/plan/index.ts';
+import type { Registry } from '../src/registry/contract.ts';
+import { openPostgresRegistry } from '../src/registry/postgres.ts';
 import { openSqliteRegistry } from '../src/registry/sqlite.ts';
+import { newDatabase } from '../test/registry/postgres_database.ts';
+import { ownServer } from '../test/stream/servers.ts';
 import { printBenchReport } from './report.ts';
 
 const FEATURES_PER_VIEW = 20;
@@ -105,10 +109,17 @@ async function spread(runs: number, body: (i: number) => Promise<unknown> | unkn
   return { p50: times[runs >> 1]!, p99: times[Math.floor(runs * 0.99)]! };
 }
 
-async function measure(views: number) {
-  process.stderr.write(`${views * FEATURES_PER_VIEW} features in ${views} views\n`);
+async function inFile(views: number) {
   const folder = mkdtempSync(join(tmpdir(), 'samewise-bench-'));
-  const registry = await openSqliteRegistry(join(folder, 'registry.db'));
+  try {
+    return await measure(views, await openSqliteRegistry(join(folder, 'registry.db')));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+async function measure(views: number, registry: Registry) {
+  process.stderr.write(`${views * FEATURES_PER_VIEW} features in ${views} views\n`);
   const signature = { author: 'bench', message: 'everything', clock: systemClock };
   const catalog = project(views, '7d');
   const [planS, plan] = await seconds(() => preparePlan(registry, catalog));
@@ -139,13 +150,42 @@ async function measure(views: number) {
     for (const name of Object.keys(at.featureViews)) compileView(at, name);
   });
   await registry.close();
-  rmSync(folder, { recursive: true });
   return { planS, applyS, replanS, reapplyS, search, list, loadS, catalogS, head, service };
 }
 
-const small = await measure(50);
-const middle = await measure(150);
-const large = await measure(500);
+/** A registry in PostgreSQL; and how long another process takes to know of a large revision. */
+async function inPostgres(views: number) {
+  const server = await ownServer('postgres');
+  try {
+    const options = {
+      url: await newDatabase(server.at),
+      clock: systemClock,
+      environment: process.env,
+    };
+    const measured = await measure(views, await openPostgresRegistry(options));
+    const [openS, writer] = await seconds(() => openPostgresRegistry(options));
+    const reader = await openPostgresRegistry(options);
+    const followedMs: number[] = [];
+    for (let i = 0; i < 10; i++) {
+      const plan = await preparePlan(writer, project(views, i % 2 === 0 ? '7d' : '8d'));
+      const moved = Promise.withResolvers<number>();
+      reader.onMoved(() => moved.resolve(performance.now()));
+      await applyPlan(writer, plan, { author: 'bench', message: '', clock: systemClock });
+      const appliedMs = performance.now();
+      // Who follows may be faster than the answer to the one who applies.
+      followedMs.push(Math.max(0, (await moved.promise) - appliedMs));
+    }
+    for (const registry of [writer, reader]) await registry.close();
+    return { ...measured, openS, followMs: Math.max(...followedMs) };
+  } finally {
+    await server.down();
+  }
+}
+
+const small = await inFile(50);
+const middle = await inFile(150);
+const large = await inFile(500);
+const postgres = await inPostgres(500);
 type Measured = typeof large;
 
 const s = (n: number) => `${n.toFixed(2)} s`;
@@ -156,7 +196,7 @@ printBenchReport({
   title: 'Registry of 10,000 features',
   command: 'node bench/registry.ts',
   about:
-    'SQLite on disk; 500 views of 20 features, 50 sources, 50 on-demand views, 1,000 services of four views each. Growth: 1,000 · 3,000 · 10,000 features.',
+    'SQLite on disk, and PostgreSQL on the same machine where it says so; 500 views of 20 features, 50 sources, 50 on-demand views, 1,000 services of four views each. Growth: 1,000 · 3,000 · 10,000 features.',
   rows: [
     {
       what: 'plan everything',
@@ -202,5 +242,24 @@ printBenchReport({
       value: growth((m) => ms(m.service.p50)),
     },
     { what: 'has it changed? (polled), p99', value: growth((m) => ms(m.head.p99)) },
+    ...[
+      { what: 'plan everything', s: postgres.planS, most: 3 },
+      { what: 'apply everything', s: postgres.applyS, most: 5 },
+      { what: 'plan one changed window', s: postgres.replanS, most: 3 },
+      { what: 'apply it', s: postgres.reapplyS, most: 5 },
+      { what: 'search, p99', s: postgres.search.p99 / 1000, most: 0.05 },
+      { what: 'open it', s: postgres.openS },
+      {
+        what: 'another process knows of an applied window, worst of 10',
+        s: postgres.followMs / 1000,
+        most: 1,
+      },
+    ].map(({ what, s: took, most }) => ({
+      what: `PostgreSQL: ${what}`,
+      value: took < 1 ? ms(1000 * took) : s(took),
+      ...(most === undefined
+        ? {}
+        : { target: most < 1 ? `< ${1000 * most} ms` : `< ${most} s`, met: took < most }),
+    })),
   ],
 });
