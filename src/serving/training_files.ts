@@ -3,7 +3,7 @@
  * one and how far it is; it is touched while that goes on, so that what a killed process has left is told from what is being made.
  */
 import { existsSync } from 'node:fs';
-import { readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SamewiseError } from '../base/errors.ts';
 import type { TrainingProgress } from './training.ts';
@@ -34,15 +34,14 @@ export function isMade(path: string): boolean {
 export class Claim {
   readonly #path: string;
   readonly #timer: NodeJS.Timeout;
+  #progress: TrainingProgress;
   #writing: Promise<void> = Promise.resolve();
-  #told = 0;
+  #told = Number.NEGATIVE_INFINITY;
 
-  private constructor(path: string) {
+  private constructor(path: string, progress: TrainingProgress) {
     this.#path = path;
-    this.#timer = setInterval(
-      () => this.#then(() => utimes(path, new Date(), new Date())),
-      TOUCH_MS,
-    );
+    this.#progress = progress;
+    this.#timer = setInterval(() => this.#write(), TOUCH_MS);
     this.#timer.unref();
   }
 
@@ -54,18 +53,15 @@ export class Claim {
       if ((cause as NodeJS.ErrnoException).code === 'EEXIST') return null;
       throw cause;
     }
-    return new Claim(path + CLAIM);
+    return new Claim(path + CLAIM, progress);
   }
 
   /** Lets other processes know, not oftener than somebody looks. */
   tell(progress: TrainingProgress, nowMs: number): void {
+    this.#progress = progress;
     if (nowMs - this.#told < TELL_MS) return;
     this.#told = nowMs;
-    const next = `${this.#path}.next`;
-    this.#then(async () => {
-      await writeFile(next, JSON.stringify(progress));
-      await rename(next, this.#path);
-    });
+    this.#write();
   }
 
   async release(): Promise<void> {
@@ -75,8 +71,14 @@ export class Claim {
   }
 
   /** One after the other; what cannot be told is no reason to stop. */
-  #then(write: () => Promise<void>): void {
-    this.#writing = this.#writing.then(write).catch(() => {});
+  #write(): void {
+    const next = `${this.#path}.next`;
+    this.#writing = this.#writing
+      .then(async () => {
+        await writeFile(next, JSON.stringify(this.#progress));
+        await rename(next, this.#path);
+      })
+      .catch(() => {});
   }
 }
 
