@@ -2,7 +2,7 @@
 import type { Changes } from '../timeline/index.ts';
 import { gatherEvents } from '../timeline/rows.ts';
 import { type Column, gather } from '../types/column.ts';
-import { joinColumns, sliceColumn } from './columns.ts';
+import { joinColumns, sliceColumn } from '../types/column_parts.ts';
 import { nameOfKey } from './evaluate.ts';
 
 /** Key i has changes starts[i] to starts[i + 1]; no key has none. */

@@ -1,7 +1,7 @@
 /** Rows of a partition on their way into history: collected until a commit is worth a file. */
 import type { Source } from '../model/index.ts';
 import type { Checkpoint, DeadLetter, HistoryCommit } from '../offline/history_contract.ts';
-import { joinColumns, sliceColumn } from './columns.ts';
+import { joinColumns, sliceColumn } from '../types/column_parts.ts';
 import type { ReadBatch } from './read_batch.ts';
 
 /** Rows of a batch from `first` on. */

@@ -8,6 +8,7 @@ import {
   gather,
   type StringColumn,
 } from '../../types/column.ts';
+import { joinColumns, sliceColumn } from '../../types/column_parts.ts';
 import type { Dtype } from '../../types/dtype.ts';
 import { compareBytes, compareUtf8 } from '../../types/scalar.ts';
 
@@ -24,28 +25,6 @@ export function emptyBatch(schema: Schema): Batch {
   return { length: 0, columns };
 }
 
-/** Rows from…to; shares the buffers. */
-export function sliceColumn(column: Column, from: number, to: number): Column {
-  const common = {
-    ...column,
-    length: to - from,
-    validity: column.validity?.subarray(from, to) ?? null,
-  };
-  switch (column.kind) {
-    case 'string':
-    case 'bytes':
-      return { ...common, data: column.data.slice(from, to) } as Column;
-    case 'list':
-      return { ...common, offsets: column.offsets.subarray(from, to + 1) } as Column;
-    case 'vector': {
-      const { size } = column.dtype;
-      return { ...common, data: column.data.subarray(from * size, to * size) } as Column;
-    }
-    default:
-      return { ...common, data: (column.data as Typed).subarray(from, to) } as Column;
-  }
-}
-
 export function sliceBatch(batch: Batch, from: number, to: number): Batch {
   if (from === 0 && to === batch.length) return batch;
   return mapBatch(batch, to - from, (column) => sliceColumn(column, from, to));
@@ -57,41 +36,12 @@ export function joinBatches(batches: readonly Batch[]): Batch {
   if (batches.length === 1) return batches[0]!;
   const length = batches.reduce((sum, batch) => sum + batch.length, 0);
   const columns: Record<string, Column> = {};
-  for (const name of Object.keys(batches[0]!.columns))
-    columns[name] = joinColumns(batches.map((batch) => batch.columns[name]!));
+  for (const [name, { dtype }] of Object.entries(batches[0]!.columns))
+    columns[name] = joinColumns(
+      dtype,
+      batches.map((batch) => batch.columns[name]!),
+    );
   return { length, columns };
-}
-
-export function joinColumns(parts: readonly Column[]): Column {
-  const first = parts[0]!;
-  const { dtype } = first;
-  const length = parts.reduce((sum, part) => sum + part.length, 0);
-  if (first.kind === 'list') {
-    const builder = new ColumnBuilder(dtype, length);
-    for (const part of parts)
-      for (let row = 0; row < part.length; row++) builder.pushFrom(part, row);
-    return builder.finish();
-  }
-  let validity: Uint8Array | null = null;
-  if (parts.some((part) => part.validity !== null)) {
-    validity = new Uint8Array(length).fill(1);
-    let at = 0;
-    for (const part of parts) {
-      if (part.validity !== null) validity.set(part.validity, at);
-      at += part.length;
-    }
-  }
-  const common = { kind: dtype.kind, dtype, length, validity };
-  if (first.kind === 'string' || first.kind === 'bytes')
-    return { ...common, data: parts.flatMap((part) => part.data as string[]) } as Column;
-  const width = dtype.kind === 'vector' ? dtype.size : 1;
-  const data = likeOf(first, length * width);
-  let at = 0;
-  for (const part of parts) {
-    data.set(part.data as Typed, at);
-    at += part.length * width;
-  }
-  return { ...common, data } as Column;
 }
 
 /** What a row of columns of these types takes in memory, about. */
@@ -159,11 +109,6 @@ function takeBytes(data: Uint8Array, rows: Int32Array): Uint8Array {
   const out = new Uint8Array(rows.length);
   for (let i = 0; i < rows.length; i++) out[i] = data[rows[i]!]!;
   return out;
-}
-
-function likeOf(column: Column, length: number): Typed {
-  const make = (column.data as Typed).constructor as Float64ArrayConstructor;
-  return new make(length);
 }
 
 export function mapBatch(batch: Batch, length: number, each: (column: Column) => Column): Batch {

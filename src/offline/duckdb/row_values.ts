@@ -13,8 +13,8 @@ import duckdb from '@duckdb/node-bindings';
 import { assert, SamewiseError } from '../../base/errors.ts';
 import type { Schema } from '../../types/batch.ts';
 import type { Column } from '../../types/column.ts';
+import { joinColumns, sliceColumn } from '../../types/column_parts.ts';
 import { duckdbType, fillStruct } from './chunks.ts';
-import { joinColumns, sliceColumn } from './columns.ts';
 
 /** Consecutive rows from number `from` on. */
 export interface Rows {
@@ -125,7 +125,12 @@ function rowsFrom(
     row = to;
   }
   return {
-    columns: source.schema.map((_, i) => joinColumns(parts.map((part) => part[i]!))),
+    columns: source.schema.map(({ dtype }, i) =>
+      joinColumns(
+        dtype,
+        parts.map((part) => part[i]!),
+      ),
+    ),
     at: 0,
   };
 }

@@ -7,8 +7,9 @@ import { join } from 'node:path';
 import { deserialize, serialize } from 'node:v8';
 import { assert } from '../../base/errors.ts';
 import type { Column } from '../../types/column.ts';
+import { sliceColumn } from '../../types/column_parts.ts';
 import type { Dtype } from '../../types/dtype.ts';
-import { rowBytes, sliceColumn, takeRows } from './columns.ts';
+import { rowBytes, takeRows } from './columns.ts';
 import { PlacedRows } from './placed_rows.ts';
 
 /** Rows of a block at least. */

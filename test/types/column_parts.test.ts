@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { joinColumns, sliceColumn } from '../../src/stream/columns.ts';
 import { columnOf, scalarsOf } from '../../src/types/column.ts';
+import { joinColumns, sliceColumn } from '../../src/types/column_parts.ts';
 import type { Dtype } from '../../src/types/dtype.ts';
 import type { Scalar } from '../../src/types/scalar.ts';
 import { cases } from '../support/cases.ts';
