@@ -6,12 +6,13 @@ import { type Answer, andThen, type Door, plainJson } from './doors.ts';
 import { FEAST_READ_PATH, type FeastAnswer, readFeast } from './feast_read.ts';
 import type { FeastReadBody } from './feast_schemas.ts';
 import { objectIn } from './json.ts';
-import type { OnlineAnswer } from './online_route.ts';
-import { readAgain } from './read_again.ts';
+import { type Given, readAgain } from './read_again.ts';
 import { JSON_TYPE } from './schemas.ts';
 
-/** Requests that are longer are of so many entities that to look whether all of their pages are as they were saves little. */
-const MOST_AGAIN_BYTES = 1_000;
+/** Longer requests are not looked for among those that were answered before. */
+const MOST_AGAIN_BYTES = 4_000;
+/** To look whether the pages of more entities are as they were saves little. */
+const MOST_AGAIN_ROWS = 16;
 
 export function feastDoor(context: Context): Door {
   const { clock } = context;
@@ -42,9 +43,13 @@ function answerOf({ text }: FeastAnswer): Answer {
 }
 
 /** What there is to know of an answer before it is given again. */
-function readFrom({ vectors }: FeastAnswer): Omit<OnlineAnswer, keyof Answer> {
-  const pages = Array.from({ length: vectors.rows }, (_, row) => vectors.pages(row)).flat();
-  return { vectors: vectors.rows, tally: tallyOf(vectors), pages };
+function readFrom({ vectors }: FeastAnswer): Omit<Given, keyof Answer> {
+  const { rows } = vectors;
+  const pages =
+    rows > MOST_AGAIN_ROWS
+      ? null
+      : Array.from({ length: rows }, (_, row) => vectors.pages(row)).flat();
+  return { vectors: rows, tally: tallyOf(vectors), pages };
 }
 
 /** Whether a body is one that the route's schema takes. */

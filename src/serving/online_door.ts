@@ -1,7 +1,7 @@
 /** The door for the plain form of `GET /api/v1/features/online`: another field or an escape is the route's. */
 import type { Context } from './context.ts';
-import { andThen, type Door, type FindDoor } from './doors.ts';
-import { endOfAnswer, ONLINE_PATH, type OnlineAnswer, readOnline } from './online_route.ts';
+import { type Answer, andThen, type Door, type FindDoor } from './doors.ts';
+import { endOfAnswer, ONLINE_PATH, readOnline } from './online_route.ts';
 import { readAgain } from './read_again.ts';
 import { JSON_TYPE } from './schemas.ts';
 
@@ -54,7 +54,7 @@ export function onlineDoor(context: Context): FindDoor {
       headers['x-deadline-ms'] === undefined ? Number.POSITIVE_INFINITY : null,
     read(revision, url, _, terms) {
       const atUs = clock.nowUs();
-      const end = ({ text, bytes }: OnlineAnswer) => {
+      const end = ({ text, bytes }: Answer) => {
         const at = endOfAnswer(atUs);
         return { text: text + at, bytes: bytes + at.length };
       };

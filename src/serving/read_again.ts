@@ -5,6 +5,11 @@ import type { Context } from './context.ts';
 import type { Revision } from './definitions.ts';
 import type { OnlineAnswer } from './online_route.ts';
 
+/** An answer that may be given again; where `pages` is null it is not. */
+export interface Given extends Omit<OnlineAnswer, 'pages'> {
+  readonly pages: OnlineAnswer['pages'] | null;
+}
+
 /**
  * The answer to `request`, which was given before and still holds at `readUs`, else what `read` gives, which is told the rows to log
  * where they were drawn already. Null: `read` gave none.
@@ -14,8 +19,8 @@ export function readAgain(
   { remembered }: Revision,
   request: string,
   readUs: InstantUs,
-  read: (chosen: readonly number[] | undefined) => MaybePromise<OnlineAnswer> | null,
-): MaybePromise<OnlineAnswer> | null {
+  read: (chosen: readonly number[] | undefined) => MaybePromise<Given> | null,
+): MaybePromise<Given> | null {
   const known = remembered.find(pages, request, readUs);
   let chosen: readonly number[] | undefined;
   if (known !== null) {
@@ -28,7 +33,7 @@ export function readAgain(
   }
   const answer = read(chosen);
   // A page that needs blocks is read in several turns, a small part of all.
-  if (answer !== null && !(answer instanceof Promise))
-    remembered.remember(pages, request, answer, readUs);
+  if (answer !== null && !(answer instanceof Promise) && answer.pages !== null)
+    remembered.remember(pages, request, answer as OnlineAnswer, readUs);
   return answer;
 }
