@@ -31,7 +31,6 @@ import { type Dtype, int64 } from '../types/dtype.ts';
 import { encodeKey } from '../types/key.ts';
 import { type Scalar, sameScalar, scalarToJsonText } from '../types/scalar.ts';
 import { versionedName } from './ask.ts';
-import { type ExactJson, exactJson } from './exact_json.ts';
 import {
   type Answer,
   type ExplainedLookup,
@@ -40,6 +39,7 @@ import {
 } from './explain_lookup.ts';
 import { typedRow } from './get.ts';
 import type { App } from './open.ts';
+import { type ExactJson, exactJson } from './told_json.ts';
 
 /** Events that are told of each feature unless said otherwise. */
 export const TOLD_EVENTS = 20;

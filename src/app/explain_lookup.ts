@@ -15,9 +15,9 @@ import { type Events, isEvicted, type Layout, partsOf, readTimeline } from '../t
 import { isNull, scalarAt } from '../types/column.ts';
 import { printKey } from '../types/key.ts';
 import { type Scalar, sameScalar, scalarToJsonText } from '../types/scalar.ts';
-import { type ExactJson, exactJson } from './exact_json.ts';
 import { readerOf } from './prove_page.ts';
 import { DeliveredRows } from './prove_rows.ts';
+import { type ExactJson, exactJson } from './told_json.ts';
 
 /** Deliveries of one key that are held in memory. */
 const MAX_DELIVERIES = 300_000;

@@ -1,8 +1,7 @@
 /** The feature log of a server: written while it runs, forgotten by age, counted for Prometheus. */
-import { randomBytes } from 'node:crypto';
 import { Counter, Registry as PromRegistry } from 'prom-client';
 import { US_PER_DAY } from '../base/time.ts';
-import { FeatureLog } from '../serving/index.ts';
+import { FeatureLog, type RequestIds } from '../serving/index.ts';
 import type { App } from './open.ts';
 import { sleep } from './streaming.ts';
 
@@ -24,12 +23,12 @@ export interface ServerFeatureLog {
 /** The log of a project; null if it has none. What goes wrong is told once, until it goes well again. */
 export function serverFeatureLog(
   { config, featureLog: files, clock }: Pick<App, 'config' | 'featureLog' | 'clock'>,
+  requestIds: RequestIds,
   onFailure: (error: unknown) => void,
 ): ServerFeatureLog | null {
   if (files === null || config.featureLog === null) return null;
   const { share, days } = config.featureLog;
-  const tag = randomBytes(6).toString('hex');
-  const log = new FeatureLog({ files, share, random: Math.random, tag, onFailure });
+  const log = new FeatureLog({ files, share, random: Math.random, requestIds, onFailure });
   const stop = new AbortController();
   const run = async () => {
     let forgotMs = Number.NEGATIVE_INFINITY;

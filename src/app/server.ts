@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { catalogAt, currentCatalog } from '../plan/index.ts';
-import { buildServer, type OnFailure } from '../serving/index.ts';
+import { buildServer, type OnFailure, RequestIds } from '../serving/index.ts';
 import { toldWrites } from './changed_store.ts';
 import { featureDefiner } from './define.ts';
 import { type DutiesOptions, dutiesOf } from './duties.ts';
@@ -48,7 +48,9 @@ export async function startServer(app: App, options: ServerSetup): Promise<Liste
     onEnd: (error) => options.onFailure(error, { method: 'stream', url: '' }),
   });
   const reads = timedReads(app.online, app.clock);
-  const featureLog = serverFeatureLog(app, (error) =>
+  // Another beginning for each process: ids of all of them meet in the feature log.
+  const requestIds = new RequestIds(randomBytes(6).toString('hex'));
+  const featureLog = serverFeatureLog(app, requestIds, (error) =>
     options.onFailure(error, { method: 'feature log', url: '' }),
   );
   const materializing = materializer(app);
@@ -79,7 +81,7 @@ export async function startServer(app: App, options: ServerSetup): Promise<Liste
     data: { roots: [app.config.projectDir], realPath: (path) => realpath(path) },
     outputDir,
     version: options.version,
-    requestTag: randomBytes(4).toString('hex'),
+    requestIds,
     onFailure: options.onFailure,
   });
   const { operation } = server;

@@ -3,6 +3,7 @@
  * never waits for it: what does not fit is dropped and counted.
  */
 import type { FeatureLogFiles, LoggedVector } from '../offline/feature_log_contract.ts';
+import type { RequestIds } from './request_ids.ts';
 
 export interface FeatureLogOptions {
   readonly files: Pick<FeatureLogFiles, 'append'>;
@@ -10,8 +11,8 @@ export interface FeatureLogOptions {
   readonly share: number;
   /** Uniform in [0, 1). */
   readonly random: () => number;
-  /** Begins the ids of requests that bring none of their own: another one for each process. */
-  readonly tag: string;
+  /** Of requests that bring none of their own. */
+  readonly requestIds: RequestIds;
   /** A write failed, after one that did not; what was to be written is tried again with the next flush. */
   readonly onFailure: (error: unknown) => void;
 }
@@ -41,7 +42,6 @@ export class FeatureLog {
   readonly #options: FeatureLogOptions;
   /** Vectors that go by until the next one is chosen. */
   #gap: number;
-  #requests = 0;
   #waiting: LoggedVector[] = [];
   #bytes = 0;
   #flushing: Promise<void> | null = null;
@@ -67,7 +67,7 @@ export class FeatureLog {
 
   /** An id for a request that brings none. */
   nextId(): string {
-    return `${this.#options.tag}-${this.#requests++}`;
+    return this.#options.requestIds.of(undefined);
   }
 
   add(vector: LoggedVector): void {

@@ -8,6 +8,7 @@ export { FeatureLog } from './feature_log.ts';
 export { logVectors } from './logged_vector.ts';
 export type { BringBack, PageCounter } from './pages.ts';
 export type { DataRoots } from './paths.ts';
+export { RequestIds } from './request_ids.ts';
 export { buildServer, type ServerOptions } from './server.ts';
 export { compileMembers, compileService, type ServiceProgram } from './service_program.ts';
 export { type RequestRow, VectorReader, Vectors } from './vector.ts';

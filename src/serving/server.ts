@@ -87,8 +87,8 @@ export interface ServerOptions {
   readonly version: string;
   /** What happened that no client is told: the error behind a 5xx. */
   readonly onFailure: OnFailure;
-  /** Begins the ids of requests that bring none of their own: another one for each process. Default: r. */
-  readonly requestTag?: string;
+  /** Makes the ids of requests that bring none of their own: in each process other ones. Default: they begin with r. */
+  readonly requestIds?: RequestIds;
   /** How long a change to the registry by another process may stay unseen. Default: 1,000 ms. */
   readonly refreshMs?: number;
 }
@@ -108,7 +108,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   metrics.watch(pages.counts);
   const reader = new VectorReader(pages, metrics, options.bringBack);
   const definitions = new Definitions(registry, catalogs, clock, options.refreshMs ?? 1000);
-  const requestIds = new RequestIds(options.requestTag ?? 'r');
+  const requestIds = options.requestIds ?? new RequestIds('r');
   const context: Context = {
     ...options,
     requestIds,

@@ -11,6 +11,7 @@ import {
   compileService,
   FeatureLog,
   logVectors,
+  RequestIds,
   VectorReader,
 } from '../../src/serving/index.ts';
 import type { StaleParts } from '../../src/serving/staleness.ts';
@@ -100,7 +101,7 @@ export async function world(rows = 40, features = FEATURES) {
     files: { append: async (vectors) => logged.push(...vectors) },
     share: 1,
     random: () => 0,
-    tag: 'r',
+    requestIds: new RequestIds('r'),
     onFailure: (error) => assert.fail(String(error)),
   });
   const ref = { kind: 'featureService', name: 'fraud', version: 1 } as const;

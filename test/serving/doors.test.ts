@@ -8,6 +8,7 @@ import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import type { LoggedVector } from '../../src/offline/feature_log_contract.ts';
 import { FeatureLog } from '../../src/serving/feature_log.ts';
+import { RequestIds } from '../../src/serving/request_ids.ts';
 import { cases } from '../support/cases.ts';
 import { memoryOnline, serverOver } from './support.ts';
 import { BIG, DEFINITIONS, fill } from './world.ts';
@@ -338,7 +339,7 @@ test('what the feature log takes of answers that are given again is logged by ea
     },
     share: 0.5,
     random: () => 0.6,
-    tag: 't',
+    requestIds: new RequestIds('t'),
     onFailure: assert.ifError,
   });
   const server = await serverOver(DEFINITIONS, {

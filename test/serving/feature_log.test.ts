@@ -4,6 +4,7 @@ import { after, before, test } from 'node:test';
 import fc from 'fast-check';
 import type { LoggedVector } from '../../src/offline/feature_log_contract.ts';
 import { FeatureLog } from '../../src/serving/index.ts';
+import { RequestIds } from '../../src/serving/request_ids.ts';
 import { cases } from '../support/cases.ts';
 import { memoryOnline, NOW_US, serverOver } from './support.ts';
 import { DEFINITIONS, fill } from './world.ts';
@@ -25,7 +26,7 @@ function logged(share: number, random: () => number = Math.random) {
     files: { append: (vectors) => here.append(vectors) },
     share,
     random,
-    tag: 'p',
+    requestIds: new RequestIds('p'),
     onFailure: (error) => failures.push(error),
   });
   return here;
