@@ -70,7 +70,9 @@ test('first bytes that come one by one', async () => {
   for (const method of ['GET', 'PUT', 'POST', 'PRIX']) {
     const socket = connect(port);
     const answer = allOf(socket);
-    for (const char of `${method} / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n`) {
+    // What is no method is refused at once, and whoever goes on writing finds the connection closed.
+    const rest = method === 'PRIX' ? '' : ' / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n';
+    for (const char of method + rest) {
       socket.write(char);
       await pause(1);
     }
