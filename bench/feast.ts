@@ -264,7 +264,8 @@ const report = {
   command: 'node bench/feast.ts',
   about:
     'Feast 0.67 with one worker, and one `samewise serve` over LMDB with its event worker: the same 10,000 entities of 10 latest values (5 floats, 5 int64), ' +
-    'asked by the same POST /get-online-features; also by our REST. wrk with 16 connections on the other core.',
+    'asked by the same POST /get-online-features; also by our REST. wrk with 16 connections on the other core, 500 requests in turn: those of ' +
+    'one entity come again while we remember their answers, those of 100 are read each time.',
 };
 try {
   execFileSync('which', ['wrk', 'taskset'], { stdio: 'ignore' });
