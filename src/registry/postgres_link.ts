@@ -1,5 +1,7 @@
 /** The way to a database: a few connections that are replaced when they are lost or silent, and calls that end in time. */
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import postgres, { type Options, type ReservedSql, type Sql } from 'postgres';
 import type { Clock } from '../base/clock.ts';
 import { SamewiseError } from '../base/errors.ts';
@@ -59,7 +61,7 @@ export class PostgresLink {
     const options = new URLSearchParams(query);
     this.#environment = environment;
     this.#clock = clock;
-    this.#ssl = sslOf(options, environment);
+    this.#ssl = sslOf(options, environment, () => this.#sql.options.host);
     for (const name of ['sslmode', 'sslrootcert']) options.delete(name);
     this.#url = `${place}?${options}`;
     this.#sql = this.#connect();
@@ -169,8 +171,17 @@ export class PostgresLink {
   }
 }
 
+/** Of a host that is an address the library says no name, and Node would take the certificate of any localhost for it. */
+function identityError(hosts: readonly string[], host: string, certificate: PeerCertificate) {
+  if (hosts.includes(host)) return checkServerIdentity(host, certificate);
+  const errors = hosts.filter(isIP).map((address) => checkServerIdentity(address, certificate));
+  return errors.includes(undefined)
+    ? undefined
+    : (errors[0] ?? checkServerIdentity(host, certificate));
+}
+
 /** As libpq has it: https://www.postgresql.org/docs/current/libpq-ssl.html */
-function sslOf(options: URLSearchParams, environment: Environment) {
+function sslOf(options: URLSearchParams, environment: Environment, hosts: () => readonly string[]) {
   const mode = options.get('sslmode') ?? environment.PGSSLMODE ?? 'prefer';
   const file = options.get('sslrootcert') ?? environment.PGSSLROOTCERT;
   if (mode === 'disable') return false;
@@ -184,6 +195,7 @@ function sslOf(options: URLSearchParams, environment: Environment) {
     rejectUnauthorized: true,
     ca: file === undefined ? undefined : readFileSync(file),
     // It is signed by whom it should be; for verify-ca it may be another host's.
-    ...(mode === 'verify-ca' ? { checkServerIdentity: () => undefined } : {}),
+    checkServerIdentity: (host: string, certificate: PeerCertificate) =>
+      mode === 'verify-ca' ? undefined : identityError(hosts(), host, certificate),
   };
 }
