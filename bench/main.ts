@@ -15,6 +15,7 @@ const ALL = [
   'training',
   'latest_join',
   'materialize',
+  'pages',
   'http',
   'grpc',
   'feast',
