@@ -102,7 +102,13 @@ class RedisStore implements OnlineStore {
 
   async heads(keys: readonly PageKey[]): Promise<(Head | undefined)[]> {
     const out = new Array<Head | undefined>(keys.length).fill(undefined);
-    const names = keys.map((key) => this.#keys.head(key));
+    if (keys.length === 0) return out;
+    const names = this.#keys.heads(keys);
+    if (!this.#client.isCluster && keys.length <= HEADS_A_COMMAND) {
+      const found = await this.#client.send((redis) => redis.mgetBuffer(names));
+      for (let i = 0; i < found.length; i++) if (found[i]) out[i] = headOf(found[i]!);
+      return out;
+    }
     await Promise.all(
       this.#groups(keys, HEADS_A_COMMAND).map(async (group) => {
         const wanted = group.map((i) => names[i]!);

@@ -42,6 +42,20 @@ export class RedisKeys {
     return `${this.#view(view)}{${bucketAt(text)}}${text}`;
   }
 
+  /** Names of heads in order. Pages of one entity come together: what is made of its key is made once. */
+  heads(pages: readonly PageKey[]): string[] {
+    let last: Uint8Array | null = null;
+    let rest = '';
+    return pages.map(({ view, key }) => {
+      if (key !== last) {
+        const text = key.toBase64(URL_SAFE);
+        rest = `{${bucketAt(text)}}${text}`;
+        last = key;
+      }
+      return this.#view(view) + rest;
+    });
+  }
+
   blocks(page: PageKey): string {
     return `${this.head(page)}.`;
   }
