@@ -6,6 +6,7 @@ import {
   fetchV12,
   fetchV13,
   fetchV17,
+  MultipleErrors,
   Reader,
   ResponseError,
   Writer,
@@ -13,6 +14,7 @@ import {
 import fc from 'fast-check';
 import { SamewiseError } from '../../src/base/errors.ts';
 import type { LogRecord } from '../../src/stream/contract.ts';
+import { codedError } from '../../src/stream/kafka/errors.ts';
 import { type FetchedPartition, parseAnswer } from '../../src/stream/kafka/fetch.ts';
 import { readFetched } from '../../src/stream/kafka/records.ts';
 import { cases } from '../support/cases.ts';
@@ -191,4 +193,10 @@ test('what cannot be understood is refused: old brokers, old records', () => {
   ]);
   old.writeInt8(1, 16);
   assert.throws(() => fetchedOf(17, answerOf(17, [{ records: old }])), coded('stream/old-records'));
+});
+
+test('what is refused keeps its code, however often the client tried', () => {
+  const own = new SamewiseError('stream/old-broker', 'too old');
+  assert.equal(codedError(own, {}), own);
+  assert.equal(codedError(new MultipleErrors('fetch failed 3 times', [own, own]), {}), own);
 });

@@ -17,6 +17,12 @@ import { readFetched } from './records.ts';
 
 const RETRY_MS = 200;
 const CLOSE_MS = 3_000;
+/** What does not pass by itself is told at once. */
+const LASTING: ReadonlySet<string> = new Set([
+  'stream/not-allowed',
+  'stream/old-broker',
+  'stream/old-records',
+]);
 /** Bytes that one answer brings. */
 const FETCH_BYTES = 1 << 20;
 
@@ -292,8 +298,7 @@ export class KafkaConsumer implements Consumer {
     const { limitMs, monotonicMs } = this.#settings.patience;
     this.#failingMs ??= monotonicMs();
     const coded = codedError(error, { topic: this.#topic });
-    const lasting = coded.code === 'stream/not-allowed';
-    if (!lasting && monotonicMs() - this.#failingMs < limitMs) return;
+    if (!LASTING.has(coded.code) && monotonicMs() - this.#failingMs < limitMs) return;
     this.#failingMs = null;
     this.#delivery.fail(coded);
   }

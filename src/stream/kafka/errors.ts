@@ -31,7 +31,9 @@ export function answered(error: unknown, apiId: string): boolean {
 
 /** Gives the coded error for one of the client's; throws what is none of them, which is a bug. Nothing secret is in the client's words. */
 export function codedError(error: unknown, where: Where): SamewiseError {
-  if (error instanceof SamewiseError) return error;
+  // What is wrong with an answer is said here, and repeated by the client in an error of its own.
+  const own = chain(error).find((link) => link instanceof SamewiseError);
+  if (own !== undefined) return own as SamewiseError;
   if (!(error instanceof Error) || !GenericError.isGenericError(error)) throw error;
   const links = [...chain(error)];
   const marks = links.map(({ code, apiId, message }) => `${code} ${apiId} ${message}`).join('\n');
