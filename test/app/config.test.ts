@@ -91,6 +91,42 @@ test('what is wrong is named', () => {
   rmSync(path, { recursive: true });
 });
 
+test('an online store is named by its URL, and never with a password', () => {
+  const path = project('{}');
+  const at = (url: string) => readConfig(path, { SAMEWISE_ONLINE: url }).online;
+  const redis = { kind: 'redis', tls: false, user: null, database: 0, namespace: 'sw' };
+  const local = { host: 'localhost', port: 6379 };
+  assert.deepEqual(at('redis://localhost'), { ...redis, nodes: [local] });
+  assert.deepEqual(at('rediss://me@10.0.0.1:7000/3?namespace=a_b'), {
+    ...redis,
+    tls: true,
+    user: 'me',
+    database: 3,
+    namespace: 'a_b',
+    nodes: [{ host: '10.0.0.1', port: 7000 }],
+  });
+  assert.deepEqual(at('redis-cluster://localhost,[::1]:7001'), {
+    ...redis,
+    kind: 'redis-cluster',
+    nodes: [local, { host: '::1', port: 7001 }],
+  });
+  for (const url of [
+    'redis://me:secret@localhost',
+    'redis://a,b',
+    'redis-cluster://a:1/2',
+    'redis://a:70000',
+    'redis://a?namespace=a{b',
+    'redis://a?prefix=a',
+    'lmdb:',
+  ])
+    assert.throws(() => at(url), {
+      code: 'app/bad-url',
+      message: /^(?!.*secret)/,
+      hint: /redis-cluster:/,
+    });
+  rmSync(path, { recursive: true });
+});
+
 test('an event log is named by its URL', () => {
   const path = project('{ "schemas": "http://localhost:8081" }');
   const at = (url: string) => readConfig(path, { SAMEWISE_STREAM: url }).stream;
