@@ -44,7 +44,7 @@ const DRAWS = 128;
 /** Pages of each stratum, at least. */
 const DRAWS_EACH = 4;
 /** Events that are encoded of one key, at most; what it has beyond is more blocks of the same kind. */
-const MOST_EVENTS = 2_048;
+const MOST_EVENTS = 1_024;
 /** float32 numbers in the synthetic rows of a view with embeddings, at most. */
 const MOST_NUMBERS = 2_000_000;
 /** An instant to end histories at; any would do. */
@@ -165,7 +165,11 @@ class Sampler {
     }
     const { blockBytes, headBytes, blocksRead } = page;
     const encoded = Math.min(events, length);
-    return { events, headBytes, blockBytes, blocksRead, blocksEach: events / encoded };
+    // The newest events lie in the head, however many there are; bytes tell how many, near enough.
+    const inBlocks = blockBytes.reduce((sum, bytes) => sum + bytes, 0);
+    const open = (encoded * headBytes) / (headBytes + inBlocks);
+    const blocksEach = events === encoded ? 1 : (events - open) / (encoded - open);
+    return { events, headBytes, blockBytes, blocksRead, blocksEach };
   }
 
   #build(count: number, rate: number) {
