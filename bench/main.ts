@@ -19,6 +19,7 @@ const ALL = [
   'http',
   'grpc',
   'feast',
+  'online_redis',
   'python_client',
   'serve_soak',
   'registry',

@@ -308,7 +308,9 @@ class RedisStore implements OnlineStore {
 }
 
 function headOf(value: Buffer): Head {
-  return { version: value.readDoubleBE(0), bytes: copyOf(value.subarray(VERSION_BYTES)) };
+  const { buffer, byteOffset, length } = value;
+  const page = new Uint8Array(buffer, byteOffset + VERSION_BYTES, length - VERSION_BYTES);
+  return { version: value.readDoubleBE(0), bytes: copyOf(page) };
 }
 
 function sizeOf({ head, putBlocks }: PageWrite): number {

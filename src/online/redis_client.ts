@@ -152,12 +152,8 @@ export class RedisClient {
     this.#client.disconnect();
   }
 
-  async #patiently<T>(attempt: () => Promise<T>): Promise<T> {
-    try {
-      return await attempt();
-    } catch (error) {
-      return this.#again(attempt, error);
-    }
+  #patiently<T>(attempt: () => Promise<T>): Promise<T> {
+    return attempt().catch((error) => this.#again(attempt, error));
   }
 
   async #again<T>(attempt: () => Promise<T>, first: unknown): Promise<T> {
