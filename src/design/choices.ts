@@ -123,7 +123,7 @@ export function designOf(requirements: Requirements, catalog: Catalog, capacity:
     'garbage collection',
     'ms',
     GC_MS,
-    'a pause that a request in a hundred meets, as measured at half load',
+    'assumed: a pause that a request in a hundred meets',
   );
   const p99 = sheet.put('99th percentile', 'ms', plus(client, work, wait, trips, pause));
   const budget = [client, work, wait, trips, pause].map((term, i) => ({

@@ -75,7 +75,7 @@ ${tableOf(
     [
       `${printFigure(countOf(wanted.requests), '/s')} requests`,
       `${printFigure(capacity.servingCores, 'cores')} of ${design.servingPods * POD_CORES}`,
-      'yes',
+      capacity.servingCores <= design.servingPods * POD_CORES ? 'yes' : '**no**',
     ],
     [
       `${runs.bytes} bytes of training data every ${runs.every}`,
