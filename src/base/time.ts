@@ -24,6 +24,8 @@ const ISO =
  * Digits beyond the microsecond are refused rather than rounded, unless they are zeros.
  */
 export function parseInstant(text: string): InstantUs {
+  const plain = parsePlain(text);
+  if (!Number.isNaN(plain)) return plain;
   const match = ISO.exec(text.trim());
   if (match === null) throw unreadable(text);
   const [, year, month, day, hour = '0', minute = '0', second = '0', fraction = '', offset = 'Z'] =
@@ -46,7 +48,38 @@ export function parseInstant(text: string): InstantUs {
     Number(fraction.slice(0, 6).padEnd(6, '0')) -
     offsetUs;
   if (!Number.isSafeInteger(us)) throw unreadable(text, 'outside the years 1684 to 2255');
+  if (year!.length === 4 && Number.isSafeInteger((Math.abs(days) + 1) * US_PER_DAY)) {
+    knownDay = `${year}-${month}-${day}T`;
+    knownDayUs = days * US_PER_DAY;
+  }
   return us + 0;
+}
+
+/** The day of the instant that was read last: events come in the order of time, nearly, and requests ask for now. */
+let knownDay = 'none';
+let knownDayUs = 0;
+
+/** `hh:mm:ss` with up to six digits of a fraction and `Z`, on the known day. NaN: in another form, or no time of day. */
+function parsePlain(text: string): number {
+  const end = text.length - 1;
+  if (end < 19 || end > 26 || !text.startsWith(knownDay) || text.charCodeAt(end) !== 90)
+    return Number.NaN;
+  if (text.charCodeAt(13) !== 58 || text.charCodeAt(16) !== 58) return Number.NaN;
+  const hour = digitAt(text, 11) * 10 + digitAt(text, 12);
+  const minute = digitAt(text, 14) * 10 + digitAt(text, 15);
+  const second = digitAt(text, 17) * 10 + digitAt(text, 18);
+  if (!(hour < 24 && minute < 60 && second < 60)) return Number.NaN;
+  let micros = 0;
+  if (end > 19) {
+    if (text.charCodeAt(19) !== 46 || end === 20) return Number.NaN;
+    for (let i = 20; i < 26; i++) micros = micros * 10 + (i < end ? digitAt(text, i) : 0);
+  }
+  return knownDayUs + (hour * 3600 + minute * 60 + second) * US_PER_SECOND + micros;
+}
+
+function digitAt(text: string, at: number): number {
+  const digit = text.charCodeAt(at) - 48;
+  return digit >= 0 && digit <= 9 ? digit : Number.NaN;
 }
 
 /**

@@ -77,6 +77,57 @@ test('every instant reads back as itself', () => {
   );
 });
 
+test('a day that was read before changes nothing of how its times are read', () => {
+  const told = (text: string) => {
+    try {
+      return parseInstant(text);
+    } catch (error) {
+      return (error as Error).message.replaceAll(' ', '');
+    }
+  };
+  const day = fc.constantFrom(
+    '1970-01-01',
+    '2024-02-29',
+    '2024-03-01',
+    '1684-01-02',
+    '2255-06-05',
+    '2024-02-30',
+  );
+  const digits = fc.constantFrom('00', '09', '23', '24', '59', '60', '7', '1a');
+  const end = fc.constantFrom(
+    'Z',
+    '.5Z',
+    '.123456Z',
+    '.1234567Z',
+    '.1234560Z',
+    '.Z',
+    '.12x456Z',
+    ',5Z',
+    'z',
+    '',
+    '+01:00',
+    ' Z',
+  );
+  fc.assert(
+    fc.property(
+      day,
+      digits,
+      digits,
+      digits,
+      end,
+      fc.constantFrom('T', ' '),
+      (d, h, m, s, rest, t) => {
+        const text = `${d}${t}${h}:${m}:${s}${rest}`;
+        // What begins with a space is not looked for among known days.
+        const anew = told(` ${text}`);
+        told(`${d}T00:00:00Z`);
+        assert.ok(Object.is(told(text), anew), text);
+      },
+    ),
+    { numRuns: 5_000 },
+  );
+});
+
 test('instants agree with the Date of the platform, to the millisecond', () => {
   fc.assert(
     fc.property(fc.integer({ min: -9_007_199_254_740, max: 9_007_199_254_740 }), (ms) => {
